@@ -1,0 +1,136 @@
+"""Quantised Keras model -> fixed-point graph.
+
+Front ends are plug-ins: a function registered with :func:`handles` for a layer class name turns one
+layer into nodes. Independent of hls4ml on purpose: the two readings check each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zerobias.contract import Contract, FixedType, IntArray
+from zerobias.errors import UnsupportedError
+from zerobias.fixed.graph import Graph, Node
+from zerobias.fixed.ops import Cast, Dense, Input, Op, Reshape, Square, Sum
+from zerobias.fixed.quantisers import quantiser_type
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Builder", "from_keras", "handles"]
+
+
+class Builder:
+    """Collects nodes; ``add`` returns the new node's name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def add(self, name: str, op: Op, *inputs: str) -> str:
+        """Append a node."""
+        self.nodes.append(Node(name, op, inputs))
+        return name
+
+
+Handler = Callable[[Any, Builder, tuple[str, ...]], str]
+_HANDLERS: dict[str, Handler] = {}
+
+
+def handles(*layer_classes: str) -> Callable[[Handler], Handler]:
+    """Register a handler: (layer, builder, names of the inputs) -> name of the node that holds its output."""
+
+    def register(handler: Handler) -> Handler:
+        _HANDLERS.update(dict.fromkeys(layer_classes, handler))
+        return handler
+
+    return register
+
+
+def from_keras(model: keras.Model, contract: Contract) -> Graph:
+    """Fixed-point graph of a quantised Keras model whose input is the contract's network input.
+
+    Raises ``UnsupportedError`` naming the layer when it has no exact fixed-point meaning.
+    """
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UnsupportedError(f"model {model.name} has several inputs or outputs; build one of each")
+    shape = tuple(int(v) for v in model.inputs[0].shape[1:])
+    if int(np.prod(shape)) != len(contract.features):
+        raise UnsupportedError(
+            f"the model takes {shape}, the contract gives {len(contract.features)} features; make them agree"
+        )
+    builder = Builder()
+    names = {
+        model.inputs[0].name: builder.add(model.inputs[0].name, Input(contract.network_type, shape)),
+    }
+    for operation in model.operations:
+        if type(operation).__name__ == "InputLayer":
+            continue
+        handler = _HANDLERS.get(type(operation).__name__)
+        if handler is None:
+            raise UnsupportedError(
+                f"layer {operation.name} ({type(operation).__name__}) has no exact fixed-point form; "
+                f"supported are {', '.join(sorted(_HANDLERS))}"
+            )
+        if len(operation._inbound_nodes) != 1:
+            raise UnsupportedError(f"layer {operation.name} is used more than once; give each use a layer")
+        node = operation._inbound_nodes[0]
+        inputs = tuple(names[tensor.name] for tensor in node.arguments.keras_tensors)
+        names[node.outputs[0].name] = handler(operation, builder, inputs)
+    graph = Graph(tuple(builder.nodes))
+    if names[model.outputs[0].name] != graph.output or not isinstance(graph.nodes[-1].op, Cast):
+        raise UnsupportedError(
+            f"the model ends in {model.outputs[0].name}, which has no declared type; "
+            "end it with a quantised activation or a score head"
+        )
+    return graph
+
+
+def _weights(layer: Any, key: str) -> tuple[IntArray, FixedType]:
+    kind = quantiser_type(f"{layer.name} ({key})", getattr(layer, f"{key}_quantizer_internal"))
+    return kind.quantise(np.asarray(getattr(layer, key), dtype=np.float64)), kind
+
+
+@handles("QDense")
+def _dense(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
+    for key in ("kernel", "bias") if layer.use_bias else ("kernel",):
+        if getattr(layer, f"{key}_quantizer_internal") is None:
+            raise UnsupportedError(
+                f"layer {layer.name}: the {key} has no quantiser; set {key}_quantizer=quantized_bits(...)"
+            )
+    kernel, kernel_type = _weights(layer, "kernel")
+    if layer.use_bias:
+        bias, bias_type = _weights(layer, "bias")
+    else:
+        bias, bias_type = np.zeros(kernel.shape[1], dtype=np.int64), FixedType(1, 1)
+    name = builder.add(layer.name, Dense(kernel, kernel_type, bias, bias_type), *inputs)
+    return _activation(layer, builder, name)
+
+
+def _activation(layer: Any, builder: Builder, name: str) -> str:
+    activation = layer.activation
+    if activation is None or getattr(activation, "__name__", "") == "linear":
+        return name
+    return builder.add(f"{layer.name}_act", Cast(quantiser_type(layer.name, activation)), name)
+
+
+@handles("QActivation")
+def _qactivation(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
+    return builder.add(layer.name, Cast(quantiser_type(layer.name, layer.activation)), *inputs)
+
+
+@handles("Flatten", "Reshape")
+def _reshape(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
+    shape = tuple(int(v) for v in layer.output.shape[1:])
+    return builder.add(layer.name, Reshape(shape), *inputs)
+
+
+@handles("SumOfSquares")
+def _sum_of_squares(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
+    square = builder.add(f"{layer.name}_square", Square(), *inputs)
+    cast = builder.add(f"{layer.name}_square_cast", Cast(layer.square_type), square)
+    total = builder.add(f"{layer.name}_sum", Sum(), cast)
+    wide = builder.add(f"{layer.name}_sum_cast", Cast(layer.sum_type), total)
+    return builder.add(layer.name, Cast(layer.score_type), wide)

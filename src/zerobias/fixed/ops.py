@@ -1,0 +1,189 @@
+"""The operations of a fixed-point graph, each with its exact value and its exact interval.
+
+Arrays are int64 integers with a number of fractional bits; intervals are arbitrary-size Python
+integers, one pair an element, so a bound never wraps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zerobias.contract import FixedType, IntArray
+
+__all__ = ["Cast", "Dense", "FixedArray", "Input", "Interval", "Op", "Reshape", "Square", "Sum"]
+
+
+@dataclass(frozen=True)
+class FixedArray:
+    """Integers (events, ...) whose values are ``value * 2**-frac``."""
+
+    value: IntArray
+    frac: int
+
+    def real(self) -> NDArray[np.float64]:
+        """The values as float64 (exact below 2**53)."""
+        return self.value * 2.0**-self.frac
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Bounds of every element (no event axis), Python integers in units of ``2**-frac``."""
+
+    low: NDArray[Any]
+    high: NDArray[Any]
+    frac: int
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Smallest low and largest high over all elements."""
+        return int(self.low.min()), int(self.high.max())
+
+
+class Op(ABC):
+    """One operation; ``evaluate`` and ``interval`` take the results of its inputs in order."""
+
+    @abstractmethod
+    def evaluate(self, *inputs: FixedArray) -> FixedArray:
+        """Exact result for (events, ...) integers."""
+
+    @abstractmethod
+    def interval(self, *inputs: Interval) -> Interval:
+        """Tight bounds of the result for independent inputs."""
+
+
+@dataclass(frozen=True)
+class Input(Op):
+    """The network's input, integers in LSBs of ``kind``."""
+
+    kind: FixedType
+    shape: tuple[int, ...]
+
+    def evaluate(self, *inputs: FixedArray) -> FixedArray:
+        return inputs[0]
+
+    def interval(self, *inputs: Interval) -> Interval:
+        return inputs[0]
+
+
+@dataclass(frozen=True)
+class Cast(Op):
+    """Cast to a fixed-point type; saturation to an unsigned type is a rectified linear unit too."""
+
+    kind: FixedType
+
+    def evaluate(self, *inputs: FixedArray) -> FixedArray:
+        return FixedArray(self.kind.cast(inputs[0].value, inputs[0].frac), self.kind.frac)
+
+    def interval(self, *inputs: Interval) -> Interval:
+        source = inputs[0]
+        low, high = (self._round(bound, source.frac) for bound in (source.low, source.high))
+        if self.kind.overflow == "WRAP":
+            fits = (low >= self.kind.min_int) & (high <= self.kind.max_int)
+            low = np.where(fits, low, self.kind.min_int)
+            high = np.where(fits, high, self.kind.max_int)
+        else:
+            low = np.clip(low, self.kind.min_int, self.kind.max_int)
+            high = np.clip(high, self.kind.min_int, self.kind.max_int)
+        return Interval(low.astype(object), high.astype(object), self.kind.frac)
+
+    def rounded_bounds(self, source: Interval) -> tuple[int, int]:
+        """Bounds in LSBs of ``kind`` before the range is limited."""
+        low, high = source.bounds
+        return (
+            int(self._round(np.array([low], dtype=object), source.frac)[0]),
+            int(self._round(np.array([high], dtype=object), source.frac)[0]),
+        )
+
+    def _round(self, bound: NDArray[Any], frac: int) -> NDArray[Any]:
+        drop = frac - self.kind.frac
+        if drop <= 0:
+            return bound * (1 << -drop)
+        quotient = bound // (1 << drop)
+        twice_rest = 2 * (bound - quotient * (1 << drop)) - (1 << drop)
+        if self.kind.rounding == "TRN":
+            return quotient
+        if self.kind.rounding == "RND":
+            return quotient + (twice_rest >= 0)
+        return quotient + ((twice_rest > 0) | ((twice_rest == 0) & (quotient % 2 == 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Dense(Op):
+    """``x @ kernel + bias`` without any loss; kernel (inputs, outputs), bias (outputs,), integers."""
+
+    kernel: IntArray
+    kernel_type: FixedType
+    bias: IntArray
+    bias_type: FixedType
+
+    def frac(self, frac: int) -> int:
+        """Fractional bits of the accumulator for an input with ``frac`` fractional bits."""
+        return max(frac + self.kernel_type.frac, self.bias_type.frac)
+
+    def evaluate(self, *inputs: FixedArray) -> FixedArray:
+        x = inputs[0]
+        frac = self.frac(x.frac)
+        left = frac - x.frac - self.kernel_type.frac
+        # Matrix products run in float64 when no partial sum can reach 2**53, which is then exact.
+        reach = int(np.abs(x.value).max(initial=0)) * int(np.abs(self.kernel).sum(axis=0).max(initial=0))
+        if reach < 2**53:
+            product = (x.value.astype(np.float64) @ self.kernel.astype(np.float64)).astype(np.int64)
+        else:
+            product = x.value @ self.kernel
+        return FixedArray((product << left) + (self.bias << (frac - self.bias_type.frac)), frac)
+
+    def interval(self, *inputs: Interval) -> Interval:
+        x = inputs[0]
+        frac = self.frac(x.frac)
+        kernel = self.kernel.astype(object) * (1 << (frac - x.frac - self.kernel_type.frac))
+        bias = self.bias.astype(object) * (1 << (frac - self.bias_type.frac))
+        positive, negative = np.maximum(kernel, 0), np.minimum(kernel, 0)
+        low = x.low @ positive + x.high @ negative + bias
+        high = x.high @ positive + x.low @ negative + bias
+        return Interval(low, high, frac)
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """New shape of an event, C order."""
+
+    shape: tuple[int, ...]
+
+    def evaluate(self, *inputs: FixedArray) -> FixedArray:
+        value = inputs[0].value
+        return FixedArray(value.reshape(len(value), *self.shape), inputs[0].frac)
+
+    def interval(self, *inputs: Interval) -> Interval:
+        x = inputs[0]
+        return Interval(x.low.reshape(self.shape), x.high.reshape(self.shape), x.frac)
+
+
+@dataclass(frozen=True)
+class Square(Op):
+    """Element-wise square, without loss."""
+
+    def evaluate(self, *inputs: FixedArray) -> FixedArray:
+        return FixedArray(inputs[0].value ** 2, 2 * inputs[0].frac)
+
+    def interval(self, *inputs: Interval) -> Interval:
+        x = inputs[0]
+        high = np.maximum(x.low**2, x.high**2)
+        low = np.where((x.low <= 0) & (x.high >= 0), 0, np.minimum(x.low**2, x.high**2))
+        return Interval(low.astype(object), high, 2 * x.frac)
+
+
+@dataclass(frozen=True)
+class Sum(Op):
+    """Sum over the last axis, which stays with length one; without loss."""
+
+    def evaluate(self, *inputs: FixedArray) -> FixedArray:
+        return FixedArray(inputs[0].value.sum(axis=-1, keepdims=True), inputs[0].frac)
+
+    def interval(self, *inputs: Interval) -> Interval:
+        x = inputs[0]
+        return Interval(x.low.sum(axis=-1, keepdims=True), x.high.sum(axis=-1, keepdims=True), x.frac)

@@ -1,0 +1,16 @@
+"""Conversion: quantised Keras model -> hls4ml (Vitis) project, and its C simulation."""
+
+from zerobias.hls.csim import compile_csim, run_csim, trace_csim
+from zerobias.hls.inspect import suspect
+from zerobias.hls.project import HlsLayer, HlsProject, namespace, write_project
+
+__all__ = [
+    "HlsLayer",
+    "HlsProject",
+    "compile_csim",
+    "namespace",
+    "run_csim",
+    "suspect",
+    "trace_csim",
+    "write_project",
+]

@@ -1,0 +1,117 @@
+"""hls4ml handlers for QKeras on Keras 3 and for the score heads.
+
+hls4ml 1.3.0 has none: its fall-back fails on QActivation. Every quantiser becomes a
+``FixedPointQuantizer`` node, and hls4ml's bit-exact pass derives every accumulator from them.
+Weights are handed over already quantised. Importing this module registers the handlers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from hls4ml.converters.keras_v3._base import KerasV3LayerHandler
+
+from zerobias.contract import FixedType
+from zerobias.fixed import quantiser_type
+
+__all__ = ["QActivationHandler", "QDenseHandler", "SumOfSquaresHandler", "quantiser_node"]
+
+Node = dict[str, Any]
+
+
+def quantiser_node(name: str, source: str, target: str, kind: FixedType) -> Node:
+    """hls4ml node that casts tensor ``source`` to ``kind``, giving tensor ``target``."""
+
+    def mask(value: int) -> Any:
+        return np.array([value], dtype=np.int16)
+
+    return {
+        "name": name,
+        "class_name": "FixedPointQuantizer",
+        "mask_kbi": (mask(int(kind.signed)), mask(kind.width), mask(kind.integer)),
+        "SAT": kind.overflow,
+        "RND": kind.rounding,
+        "fusible": None,
+        "overrides": {},
+        "input_keras_tensor_names": [source],
+        "output_keras_tensor_names": [target],
+    }
+
+
+def _dense(name: str, source: str, target: str, kernel: Any, bias: Any) -> Node:
+    return {
+        "name": name,
+        "class_name": "Dense",
+        "data_format": "channels_last",
+        "n_in": kernel.shape[0],
+        "n_out": kernel.shape[1],
+        "weight_data": kernel,
+        "bias_data": bias,
+        "input_shape": [[kernel.shape[0]]],
+        "input_keras_tensor_names": [source],
+        "output_keras_tensor_names": [target],
+    }
+
+
+class QDenseHandler(KerasV3LayerHandler):  # type: ignore[misc]
+    """QDense with its optional quantised activation."""
+
+    handles = ("qkeras.qlayers.QDense",)
+
+    def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
+        """Nodes of the layer."""
+
+        def values(key: str) -> Any:
+            return np.asarray(getattr(layer, f"{key}_quantizer_internal")(getattr(layer, key)))
+
+        source, target = inputs[0].name, outputs[0].name
+        bias = values("bias") if layer.use_bias else None
+        activation = layer.activation
+        if activation is None or getattr(activation, "__name__", "") == "linear":
+            return (_dense(layer.name, source, target, values("kernel"), bias),)
+        inner = f"{target}_sum"
+        return (
+            _dense(layer.name, source, inner, values("kernel"), bias),
+            quantiser_node(f"{layer.name}_act", inner, target, quantiser_type(layer.name, activation)),
+        )
+
+
+class QActivationHandler(KerasV3LayerHandler):  # type: ignore[misc]
+    """QActivation: quantized_bits and quantized_relu."""
+
+    handles = ("qkeras.qlayers.QActivation",)
+
+    def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
+        """Nodes of the layer."""
+        kind = quantiser_type(layer.name, layer.activation)
+        return (quantiser_node(layer.name, inputs[0].name, outputs[0].name, kind),)
+
+
+class SumOfSquaresHandler(KerasV3LayerHandler):  # type: ignore[misc]
+    """Score head: a product of the vector with itself and a sum (a dense layer of ones)."""
+
+    handles = ("zerobias.nn.heads.SumOfSquares",)
+
+    def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
+        """Nodes of the layer."""
+        name, source, target = layer.name, inputs[0].name, outputs[0].name
+        size = int(inputs[0].shape[-1])
+        square: Node = {
+            "name": f"{name}_square",
+            "class_name": "Merge",
+            "op": "multiply",
+            "input_shape": [[size], [size]],
+            "output_shape": [size],
+            "input_keras_tensor_names": [source, source],
+            "output_keras_tensor_names": [f"{name}_square"],
+        }
+        ones = np.ones((size, 1), dtype=np.float32)
+        # hls4ml's sum is exact, so the cast to sum_type has an effect only where it is the score's too.
+        return (
+            square,
+            quantiser_node(f"{name}_square_cast", f"{name}_square", f"{name}_squared", layer.square_type),
+            _dense(f"{name}_sum", f"{name}_squared", f"{name}_sum", ones, None),
+            quantiser_node(name, f"{name}_sum", target, layer.score_type),
+        )

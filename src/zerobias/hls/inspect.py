@@ -1,0 +1,82 @@
+"""What in a written project differs from the fixed-point graph: the suspect behind a red gate."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from zerobias.contract import FixedType, IntArray
+from zerobias.errors import SpecError
+from zerobias.fixed import Dense, Graph
+from zerobias.hls.project import HlsProject
+
+__all__ = ["suspect"]
+
+
+def suspect(project: HlsProject, graph: Graph, low: IntArray, high: IntArray, layer: str) -> str:
+    """What the project's sources of ``layer`` say otherwise than the graph, or an empty string.
+
+    Weights and biases are read back from the headers; the accumulator type is held against the
+    range that inputs in [low, high] can reach.
+    """
+    node = next((n for n in graph if n.name == layer), None)
+    if node is None or not isinstance(node.op, Dense):
+        return ""
+    firmware = project.path / "firmware"
+    call = re.search(
+        rf"nnet::\w+<[^>]*>\([^;]*,\s*(w\d+),\s*(b\d+)\);\s*// {re.escape(layer)}\s*$",
+        (firmware / f"{project.name}.cpp").read_text(),
+        re.MULTILINE,
+    )
+    if call is None:
+        return f"layer {layer} is not called in {project.name}.cpp"
+    dense = node.op
+    for array, want, kind, title in (
+        (call[1], dense.kernel, dense.kernel_type, "weight"),
+        (call[2], dense.bias, dense.bias_type, "bias"),
+    ):
+        got = _array(firmware / "weights" / f"{array}.h")
+        flat = want.reshape(-1) * kind.lsb
+        if got.shape != flat.shape:
+            return f"layer {layer} has {got.size} {title} values, the model has {flat.size}"
+        wrong = np.flatnonzero(got != flat)
+        if len(wrong):
+            index = tuple(int(i) for i in np.unravel_index(wrong[0], want.shape))
+            return (
+                f"layer {layer}: {title} {list(index)} is {got[wrong[0]]:g} in the project and "
+                f"{flat[wrong[0]]:g} in the model ({len(wrong)} such)"
+            )
+    declared = re.search(
+        rf"typedef (ap_u?fixed<[^>]*>) {re.escape(layer)}_accum_t;", (firmware / "defines.h").read_text()
+    )
+    if declared is None:
+        return ""
+    accumulator = _parse(declared[1])
+    interval = graph.intervals(low, high)[layer]
+    lowest, highest = (bound * 2 ** max(accumulator.frac - interval.frac, 0) for bound in interval.bounds)
+    if accumulator.frac < interval.frac:
+        return f"layer {layer}: accumulator {accumulator} drops {interval.frac - accumulator.frac} fractional bits"
+    if not accumulator.holds(lowest, highest):
+        return (
+            f"layer {layer}: accumulator {accumulator} is too narrow, sums reach "
+            f"[{lowest * accumulator.lsb:g}, {highest * accumulator.lsb:g}]"
+        )
+    return ""
+
+
+def _array(path: Path) -> np.ndarray:
+    text = path.read_text()
+    match = re.search(r"=\s*\{([^}]*)\}", text)
+    return np.array([float(v) for v in match[1].split(",")]) if match else np.zeros(0)
+
+
+def _parse(text: str) -> FixedType:
+    parts = text.split(",")
+    if len(parts) == 5:  # hls4ml also writes the number of saturation bits
+        text = ",".join(parts[:4]) + ">"
+    try:
+        return FixedType.parse(text)
+    except SpecError:
+        return FixedType.parse(",".join(parts[:2]) + ">")

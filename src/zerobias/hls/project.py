@@ -1,0 +1,225 @@
+"""Write an hls4ml (Vitis) project: a plan on disk, no tool is run, two writes are byte-identical."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zerobias.contract import Contract, FixedType, scaling_header
+from zerobias.errors import UnsupportedError
+from zerobias.fixed import Graph, Headroom
+from zerobias.shelves import shelf
+
+if TYPE_CHECKING:
+    import keras
+
+    from zerobias.targets import Target
+    from zerobias.zoo import ModelSpec
+
+__all__ = ["HlsLayer", "HlsProject", "namespace", "write_project"]
+
+
+@dataclass(frozen=True)
+class HlsLayer:
+    """One layer of the HLS design: its hls4ml class and types (None where it has none)."""
+
+    name: str
+    class_name: str
+    result_type: FixedType
+    accumulator_type: FixedType | None
+    weight_type: FixedType | None
+    n_in: int
+    n_out: int
+
+
+@dataclass(frozen=True)
+class HlsProject:
+    """A written project: ``path``/firmware holds the C++ sources."""
+
+    path: Path
+    name: str
+    namespace: str
+    layers: tuple[HlsLayer, ...]
+
+    def accumulator_headroom(self, graph: Graph, low: Any, high: Any) -> tuple[Headroom, ...]:
+        """One row an accumulator: the range the graph proves against the type hls4ml chose."""
+        intervals = graph.intervals(low, high)
+        rows = []
+        for layer in self.layers:
+            kind = layer.accumulator_type
+            if kind is None or layer.name not in intervals:
+                continue
+            interval = intervals[layer.name]
+            lowest, highest = (bound * 2 ** max(kind.frac - interval.frac, 0) for bound in interval.bounds)
+            fits = kind.frac >= interval.frac and kind.holds(lowest, highest)
+            rows.append(
+                Headroom(
+                    node=layer.name,
+                    kind=f"accumulator {kind}",
+                    low=lowest,
+                    high=highest,
+                    frac=max(kind.frac, interval.frac),
+                    bits_used=max(highest.bit_length(), (lowest + 1).bit_length()) + (lowest < 0),
+                    bits_available=kind.width,
+                    overflows=not fits,
+                )
+            )
+        return tuple(rows)
+
+
+def namespace(name: str, version: str) -> str:
+    """C++ namespace of a model version, e.g. ``axol1tl_v0_1_0``: two versions can be loaded at once."""
+    return f"{name}_v{re.sub(r'[^0-9A-Za-z]', '_', version)}"
+
+
+def write_project(
+    spec: ModelSpec, model: keras.Model, contract: Contract, target: Target, path: Path
+) -> HlsProject:
+    """Write the HLS project of a quantised model to the folder ``path``, replacing what was there.
+
+    Raises ``UnsupportedError`` for a layer hls4ml or its handlers do not know.
+    """
+    space = namespace(spec.name, spec.version)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        written = Path(scratch) / "hls4ml"
+        hls_model = _convert(spec, model, contract, target, space, written)
+        fresh = Path(scratch) / "project"
+        shutil.copytree(written / "firmware", fresh / "firmware")
+        inputs = hls_model.get_input_variables()
+        _render(
+            fresh,
+            {
+                "NAME": spec.name,
+                "NAMESPACE": space,
+                "GUARD": space.upper(),
+                "N_FEATURES": str(len(contract.features)),
+                "INPUT_T": inputs[0].type.name,
+                "II": str(spec.hls.reuse_factor),
+                "PART": target.part,
+                "CLOCK_NS": f"{1e3 / target.clock_mhz:.4f}",
+            },
+        )
+        (fresh / "firmware" / f"{spec.name}_scaling.h").write_text(scaling_header(contract, space))
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(fresh, path)
+    return HlsProject(path, spec.name, space, tuple(_layers(hls_model)))
+
+
+def _convert(
+    spec: ModelSpec, model: keras.Model, contract: Contract, target: Target, space: str, out: Path
+) -> Any:
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        from hls4ml.converters import create_config
+        from hls4ml.converters.keras_v3_to_hls import parse_keras_v3_model
+        from hls4ml.model import ModelGraph
+
+        from zerobias.hls.handlers import quantiser_node
+
+        config = create_config(
+            output_dir=str(out),
+            project_name=spec.name,
+            backend="Vitis",
+            part=target.part,
+            clock_period=round(1e3 / target.clock_mhz, 4),
+            io_type=spec.hls.io_type,
+            namespace=space,
+            write_weights_txt=False,
+            write_emulation_constants=True,
+        )
+        config["HLSConfig"] = {
+            "Model": {
+                "Precision": {"default": "fixed<16,6>"},
+                "ReuseFactor": spec.hls.reuse_factor,
+                "Strategy": spec.hls.strategy,
+                "BitExact": True,
+            }
+        }
+        try:
+            layers, sources, results, _ = parse_keras_v3_model(
+                model, allow_da_fallback=False, allow_v2_fallback=False
+            )
+        except ValueError as error:
+            raise UnsupportedError(f"hls4ml cannot convert the model: {error}") from error
+        plain = FixedType(
+            contract.network_type.width, contract.network_type.integer, contract.network_type.signed
+        )
+        layers = _type_the_input(layers, sources[0], quantiser_node("input_type", "", "", plain))
+        graph = ModelGraph.from_layer_list(config, layers, sources, results)
+        graph.write()
+    return graph
+
+
+def _type_the_input(layers: list[Any], source: str, node: dict[str, Any]) -> list[Any]:
+    """Insert ``node`` (a cast to the contract's network type) between the input and its users.
+
+    The values are of that type already, so the cast changes nothing; hls4ml reads the type from it.
+    """
+    position = next(i for i, layer in enumerate(layers) if layer["name"] == source)
+    tensor = layers[position]["output_keras_tensor_names"][0]
+    for layer in layers[position + 1 :]:
+        layer["inputs"] = [node["name"] if name == source else name for name in layer["inputs"]]
+        names = layer["input_keras_tensor_names"]
+        layer["input_keras_tensor_names"] = [f"{tensor}_typed" if n == tensor else n for n in names]
+    node |= {
+        "inputs": [source],
+        "input_keras_tensor_names": [tensor],
+        "output_keras_tensor_names": [f"{tensor}_typed"],
+    }
+    return [*layers[: position + 1], node, *layers[position + 1 :]]
+
+
+def _render(folder: Path, values: Mapping[str, str]) -> None:
+    templates = shelf("firmware") / "templates"
+    name = values["NAME"]
+    for template, target in (
+        ("top.h.in", f"firmware/{name}_top.h"),
+        ("top.cpp.in", f"firmware/{name}_top.cpp"),
+        ("csim.cpp.in", "csim.cpp"),
+        ("build_hls.tcl.in", "build_hls.tcl"),
+    ):
+        text = (templates / template).read_text()
+        for key, value in values.items():
+            text = text.replace(f"@{key}@", value)
+        (folder / target).write_text(text)
+
+
+def _layers(hls_model: Any) -> list[HlsLayer]:
+    return [
+        HlsLayer(
+            name=layer.name,
+            class_name=layer.class_name,
+            result_type=_type(layer.get_output_variable().type.precision),
+            accumulator_type=_attribute(layer, "accum_t"),
+            weight_type=_attribute(layer, "weight_t"),
+            n_in=int(layer.get_attr("n_in") or 0),
+            n_out=int(layer.get_attr("n_out") or 0),
+        )
+        for layer in hls_model.get_layers()
+    ]
+
+
+def _attribute(layer: Any, key: str) -> FixedType | None:
+    value = layer.get_attr(key)
+    return None if value is None else _type(value.precision)
+
+
+def _type(precision: Any) -> FixedType:
+    return FixedType(
+        int(precision.width),
+        int(getattr(precision, "integer", precision.width)),
+        bool(precision.signed),
+        getattr(getattr(precision, "rounding_mode", None), "name", "TRN"),
+        getattr(getattr(precision, "saturation_mode", None), "name", "WRAP"),
+    )

@@ -1,0 +1,95 @@
+"""Targets: boards, their chips and the ceilings of a trigger, from ``firmware/targets/*.toml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zerobias.errors import SpecError
+from zerobias.shelves import shelf
+from zerobias.specs import load_toml
+
+__all__ = ["Capacity", "Ceilings", "Target", "load_target", "target_names"]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Capacity(_Spec):
+    """What the chip has."""
+
+    lut: int = Field(gt=0)
+    ff: int = Field(gt=0)
+    dsp: int = Field(gt=0)
+    bram36: int = Field(gt=0)
+
+
+class Ceilings(_Spec):
+    """Upper limits; an absent one is not checked. ``*_percent`` are shares of the chip's capacity."""
+
+    latency_ns: float | None = Field(default=None, gt=0)
+    ii_bx: float | None = Field(default=None, gt=0)
+    lut_percent: float | None = Field(default=None, gt=0)
+    ff_percent: float | None = Field(default=None, gt=0)
+    dsp_percent: float | None = Field(default=None, ge=0)
+    bram_percent: float | None = Field(default=None, ge=0)
+
+
+class Target(_Spec):
+    """A board with its part, clock and ceilings; ``source`` says where the figures are from."""
+
+    name: str
+    description: str
+    board: str
+    part: str
+    clock_mhz: float = Field(gt=0)
+    bx_ns: float = Field(default=25.0, gt=0)
+    capacity: Capacity
+    ceilings: Ceilings
+    source: str
+
+    @property
+    def clock_ns(self) -> float:
+        """Clock period in ns."""
+        return 1e3 / self.clock_mhz
+
+    @property
+    def clocks_per_bx(self) -> float:
+        """Clock cycles in one bunch crossing."""
+        return self.bx_ns / self.clock_ns
+
+    def tightened(self, ceilings: Mapping[str, float]) -> Target:
+        """This target with a model's own ceilings.
+
+        Raises ``SpecError`` for an unknown ceiling or one above the target's.
+        """
+        for key, value in ceilings.items():
+            if key not in Ceilings.model_fields:
+                raise SpecError(f"ceiling {key!r} is unknown: there are {', '.join(Ceilings.model_fields)}")
+            own = getattr(self.ceilings, key)
+            if own is not None and value > own:
+                raise SpecError(
+                    f"ceiling {key} = {value:g} loosens target {self.name} ({own:g}): "
+                    f"a model may only tighten it, give at most {own:g}"
+                )
+        return self.model_copy(update={"ceilings": self.ceilings.model_copy(update=dict(ceilings))})
+
+
+def target_names() -> tuple[str, ...]:
+    """Names of the targets on the firmware shelf."""
+    return tuple(sorted(path.stem for path in (shelf("firmware") / "targets").glob("*.toml")))
+
+
+def load_target(name: str) -> Target:
+    """The target called ``name``.
+
+    Raises ``SpecError`` for an unknown name (listing the known ones) or a broken file.
+    """
+    if name not in target_names():
+        raise SpecError(f"no target named {name!r}: known are {', '.join(target_names())}")
+    target = load_toml(shelf("firmware") / "targets" / f"{name}.toml", Target)
+    if target.name != name:
+        raise SpecError(f"target file {name}.toml declares the name {target.name!r}: make them equal")
+    return target

@@ -1,0 +1,109 @@
+"""The implementations the gate compares: quantised Keras and C simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zerobias.contract import Contract, IntArray, preprocessing_layer
+from zerobias.errors import UnsupportedError
+from zerobias.fixed import Dense, Graph, Sum
+from zerobias.hls import HlsProject, compile_csim, run_csim, suspect, trace_csim
+from zerobias.verify.gate import Implementation
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["csim_implementation", "keras_implementation"]
+
+Traced = Mapping[str, tuple[str, NDArray[np.float64]]]
+
+_BATCH = 8192
+_NOT_AN_INTEGER = -(2**40)
+_FLOAT32_BITS = 24
+
+
+def keras_implementation(model: keras.Model, contract: Contract, graph: Graph) -> Implementation:
+    """The quantised Keras model behind the contract's own Keras preprocessing.
+
+    Raises ``UnsupportedError`` naming the layer whose sums float32 cannot hold exactly.
+    """
+    _check_float32(contract, graph)
+    import keras
+
+    raw = keras.Input(model.inputs[0].shape[1:], dtype="int32")
+    scaled = keras.layers.Reshape(model.inputs[0].shape[1:])(
+        preprocessing_layer(contract)(keras.layers.Reshape((len(contract.features),))(raw))
+    )
+    whole = keras.Model(raw, model(scaled))
+    scaling = keras.Model(raw, scaled)
+    nodes = {node.name for node in graph}
+    names = {
+        layer.name: f"{layer.name}_act" if f"{layer.name}_act" in nodes else layer.name
+        for layer in model.layers
+        if type(layer).__name__ != "InputLayer"
+    }
+    layers = keras.Model(model.inputs, {name: model.get_layer(name).output for name in names})
+
+    def score(events: IntArray) -> IntArray:
+        shaped = events.reshape(len(events), *model.inputs[0].shape[1:]).astype(np.int32)
+        counts = (
+            np.asarray(whole.predict(shaped, batch_size=_BATCH, verbose=0), dtype=np.float64).reshape(-1)
+            * 2.0**graph.output_frac
+        )
+        integer = np.rint(counts)
+        return np.where(counts == integer, integer, _NOT_AN_INTEGER).astype(np.int64)
+
+    def trace(events: IntArray) -> Traced:
+        shaped = events.reshape(len(events), *model.inputs[0].shape[1:]).astype(np.int32)
+        values = np.asarray(scaling.predict(shaped, verbose=0))
+        results = layers.predict(values, verbose=0)
+        return {"contract": ("contract", values)} | {n: (node, results[n]) for n, node in names.items()}
+
+    return Implementation("keras", score, trace, lambda layer: "")
+
+
+def csim_implementation(project: HlsProject, contract: Contract, graph: Graph) -> Implementation:
+    """The compiled C simulation of a written HLS project."""
+    program = compile_csim(project)
+    nodes = {node.name for node in graph}
+
+    def trace(raw: IntArray) -> Traced:
+        values = trace_csim(project, raw)
+        return {
+            name: (graph.settled(name), layer)
+            for name, layer in values.items()
+            if name in nodes or name == "contract"
+        }
+
+    return Implementation(
+        name="csim",
+        score=lambda raw: run_csim(program, raw),
+        trace=trace,
+        suspect=lambda layer: suspect(project, graph, *contract.box, layer),
+    )
+
+
+def _check_float32(contract: Contract, graph: Graph) -> None:
+    """A float32 sum is exact in any order when the sum of magnitudes stays below 2**24 LSBs."""
+    intervals = graph.intervals(*contract.box)
+    for node in graph.nodes[1:]:
+        if not isinstance(node.op, Dense | Sum):
+            continue
+        x = intervals[node.inputs[0]]
+        reach = np.maximum(abs(x.low), abs(x.high))
+        if isinstance(node.op, Dense):
+            magnitude = reach @ abs(node.op.kernel.astype(object)) * 2 ** (
+                node.op.frac(x.frac) - x.frac - node.op.kernel_type.frac
+            ) + abs(node.op.bias.astype(object)) * 2 ** (node.op.frac(x.frac) - node.op.bias_type.frac)
+        else:
+            magnitude = reach.sum(axis=-1)
+        bits = int(np.max(magnitude)).bit_length()
+        if bits > _FLOAT32_BITS:
+            raise UnsupportedError(
+                f"layer {node.name}: sums need {bits} bits, float32 holds {_FLOAT32_BITS} exactly; "
+                "narrow the layer's types"
+            )

@@ -1,0 +1,19 @@
+"""The model zoo: the models shelf as validated models; discovery is registration."""
+
+from zerobias.zoo.shelf import Model, find_model, model_names
+from zerobias.zoo.spec import HlsSettings, ModelSpec, TargetSpec
+from zerobias.zoo.weights import apply_weights, collect_weights, digest, read_weights, write_weights
+
+__all__ = [
+    "HlsSettings",
+    "Model",
+    "ModelSpec",
+    "TargetSpec",
+    "apply_weights",
+    "collect_weights",
+    "digest",
+    "find_model",
+    "model_names",
+    "read_weights",
+    "write_weights",
+]

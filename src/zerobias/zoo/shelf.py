@@ -1,0 +1,110 @@
+"""The models shelf: a folder with a ``model.toml`` and a ``model.py`` is a model; no registration."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from zerobias.contract import Contract
+from zerobias.errors import SpecError
+from zerobias.shelves import shelf
+from zerobias.specs import load_toml
+from zerobias.targets import Target, load_target
+from zerobias.zoo.spec import ModelSpec
+from zerobias.zoo.weights import apply_weights, read_weights
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["Model", "find_model", "model_names"]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder: its validated spec and where its parts lie."""
+
+    folder: Path
+    spec: ModelSpec
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.spec.name
+
+    @cached_property
+    def contract(self) -> Contract:
+        """The input contract."""
+        return Contract(self.spec.contract)
+
+    @cached_property
+    def target(self) -> Target:
+        """The target with the model's own tighter ceilings."""
+        return load_target(self.spec.target.name).tightened(self.spec.target.ceilings)
+
+    @cached_property
+    def module(self) -> ModuleType:
+        """The folder's ``model.py``, which defines ``build`` and ``train``.
+
+        Raises ``SpecError`` when the file or one of the two functions is missing.
+        """
+        path = self.folder / "model.py"
+        name = f"zerobias_model_{self.name}"
+        found = importlib.util.spec_from_file_location(name, path)
+        if not path.is_file() or found is None or found.loader is None:
+            raise SpecError(
+                f"model {self.name}: {path} is missing; it defines build(spec, quantised) and train"
+            )
+        module = importlib.util.module_from_spec(found)
+        sys.modules[name] = module
+        found.loader.exec_module(module)
+        for function in ("build", "train"):
+            if not callable(getattr(module, function, None)):
+                raise SpecError(f"model {self.name}: model.py does not define {function}()")
+        return module
+
+    def weights_path(self, kind: str) -> Path:
+        """File of the working model's weights: ``kind`` is ``"quantised"`` or ``"float"``."""
+        return self.folder / "weights" / f"{kind}.npz"
+
+    def load(self, *, quantised: bool = True) -> keras.Model:
+        """Keras model, network input -> score, with the working model's weights."""
+        network: keras.Model = self.module.build(self.spec, quantised=quantised)
+        apply_weights(network, read_weights(self.weights_path("quantised" if quantised else "float")))
+        return network
+
+
+def _folders(root: Path | None) -> Mapping[str, Path]:
+    """Model folders by name; a user's own folder ``root`` comes before the shelf."""
+    roots = [shelf("models")] + ([root] if root is not None else [])
+    return {
+        path.parent.name: path.parent for base in roots for path in sorted(Path(base).glob("*/model.toml"))
+    }
+
+
+def model_names(root: Path | None = None) -> tuple[str, ...]:
+    """Names of the models on the shelf and, if given, in the folder ``root``."""
+    return tuple(sorted(_folders(root)))
+
+
+def find_model(name: str, root: Path | None = None) -> Model:
+    """The model called ``name``.
+
+    Raises ``SpecError`` for an unknown name (listing the known ones) or a broken ``model.toml``.
+    """
+    folders = _folders(root)
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name not in folders:
+        known = ", ".join(sorted(folders)) or "none"
+        raise SpecError(f"no model named {name!r}: known are {known}")
+    spec = load_toml(folders[name] / "model.toml", ModelSpec)
+    if spec.name != name:
+        raise SpecError(
+            f"{folders[name] / 'model.toml'}: name {spec.name!r} differs from its folder {name!r}"
+        )
+    return Model(folders[name], spec)

@@ -1,0 +1,48 @@
+"""A model folder's declaration, ``model.toml``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from zerobias.contract import ContractSpec
+
+__all__ = ["HlsSettings", "ModelSpec", "TargetSpec"]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TargetSpec(_Spec):
+    """The target the model is built for; ``ceilings`` may only tighten the target's own."""
+
+    name: str
+    ceilings: dict[str, float] = {}
+
+
+class HlsSettings(_Spec):
+    """hls4ml settings: they are part of the report."""
+
+    strategy: Literal["latency", "resource", "distributed_arithmetic"] = "latency"
+    reuse_factor: int = Field(default=1, ge=1)
+    io_type: Literal["io_parallel", "io_stream"] = "io_parallel"
+
+
+class ModelSpec(_Spec):
+    """``model.toml``: contract, target, hls4ml settings, score, training recipe and seeds.
+
+    ``network`` and ``training`` belong to the folder's ``model.py``, which checks their keys.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    title: str
+    design: Literal["hls4ml"] = "hls4ml"
+    seed: int = Field(default=1, ge=0)
+    target: TargetSpec
+    hls: HlsSettings = HlsSettings()
+    contract: ContractSpec
+    network: dict[str, Any] = {}
+    training: dict[str, Any] = {}

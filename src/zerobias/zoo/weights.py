@@ -1,0 +1,96 @@
+"""Weights as plain arrays: one .npz file, no pickle, keys ``<layer>/<array>``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zerobias.errors import DataError
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["apply_weights", "collect_weights", "digest", "read_weights", "write_weights"]
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def read_weights(path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays of an .npz file.
+
+    Raises ``DataError`` when the file is missing, damaged, holds objects or values that are not finite.
+    """
+    if not path.is_file():
+        raise DataError(
+            f"no weights at {path}: train the model (`make train`) or use `zerobias import-weights`"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"weights {path} cannot be read ({error}): restore the file") from error
+    for key, array in arrays.items():
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise DataError(f"weights {path}: array {key!r} is not numeric and finite; export it again")
+    return arrays
+
+
+def write_weights(path: Path, arrays: Arrays) -> None:
+    """Write arrays to ``path``; the same arrays give the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **{key: arrays[key] for key in sorted(arrays)})
+    os.replace(temporary, path)
+
+
+def digest(arrays: Arrays) -> str:
+    """SHA-256 of names, shapes, types and values."""
+    state = hashlib.sha256()
+    for key in sorted(arrays):
+        array = np.ascontiguousarray(arrays[key])
+        state.update(f"{key} {array.dtype.str} {array.shape}".encode() + array.tobytes())
+    return state.hexdigest()
+
+
+def collect_weights(model: keras.Model) -> dict[str, NDArray[Any]]:
+    """The values a quantised or float model computes with, keyed ``<layer>/<array>``.
+
+    A quantised array is collected as its quantised values, so the file holds what the firmware holds.
+    """
+    arrays = {}
+    for layer in model.layers:
+        for variable in layer.weights:
+            quantiser = getattr(layer, f"{variable.name}_quantizer_internal", None)
+            value = variable if quantiser is None else quantiser(variable)
+            arrays[f"{layer.name}/{variable.name}"] = np.asarray(value, dtype=np.float32)
+    return arrays
+
+
+def apply_weights(model: keras.Model, arrays: Arrays) -> None:
+    """Set a model's weights.
+
+    Raises ``DataError`` for a missing, superfluous or wrongly shaped array.
+    """
+    wanted = {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.weights}
+    for title, keys in (
+        ("lack", wanted.keys() - arrays.keys()),
+        ("hold unknown", arrays.keys() - wanted.keys()),
+    ):
+        if keys:
+            raise DataError(
+                f"the weights {title} {', '.join(sorted(keys))}: the model has {', '.join(wanted)}"
+            )
+    for key, variable in wanted.items():
+        if tuple(variable.shape) != arrays[key].shape:
+            raise DataError(
+                f"array {key} has shape {arrays[key].shape}, the model needs {tuple(variable.shape)}"
+            )
+        variable.assign(arrays[key])
