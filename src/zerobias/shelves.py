@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["shelf"]
+__all__ = ["build_root", "shelf"]
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _INSTALLED = Path(__file__).resolve().parent / "shelf"
@@ -21,3 +21,9 @@ def shelf(name: str) -> Path:
     if checkout.is_dir() and (_CHECKOUT / "pyproject.toml").is_file():
         return checkout
     return _INSTALLED / name
+
+
+def build_root() -> Path:
+    """Where builds go: the checkout's ``firmware/build``, or that path below the current folder."""
+    inside = shelf("firmware") != _INSTALLED / "firmware"
+    return (_CHECKOUT if inside else Path.cwd()) / "firmware" / "build"

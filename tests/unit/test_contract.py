@@ -106,7 +106,7 @@ def test_fit_finds_weighted_median_and_spread() -> None:
 
 
 def test_fit_needs_entries() -> None:
+    events = np.zeros((500, 19, 3), dtype=np.int64)
+    events[:, 0, 0] = 20
     with pytest.raises(DataError, match="egamma: only 0 events"):
-        events = np.zeros((500, 19, 3), dtype=np.int64)
-        events[:, 0, 0] = 20
         fit_contract(v4(), events, np.ones(500))

@@ -140,7 +140,8 @@ class Contract:
     def every_value(self) -> IntArray:
         """Raw events that together hold every allowed value of every feature, (values, features)."""
         longest = int((self.high - self.low).max()) + 1
-        return np.minimum(self.low + np.arange(longest, dtype=np.int64)[:, None], self.high)
+        values: IntArray = np.minimum(self.low + np.arange(longest, dtype=np.int64)[:, None], self.high)
+        return values
 
 
 def _features(spec: ContractSpec) -> list[Feature]:

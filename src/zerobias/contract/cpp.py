@@ -8,12 +8,12 @@ __all__ = ["markdown_table", "scaling_header"]
 
 
 def scaling_header(contract: Contract, namespace: str) -> str:
-    """C++ header with ``load_raw`` and ``scale_input`` in ``namespace::contract``; equal to ``Contract.scale``.
+    """C++ header with ``load_raw`` and ``scale_input``, in ``namespace::contract``.
 
-    It needs ``ap_fixed.h`` only. ``load_raw`` takes hardware integers, ``scale_input`` the unscaled
-    vector in ``raw_t`` that the Global Trigger's interface hands over.
+    Equal to ``Contract.scale``; needs ``ap_fixed.h`` only. ``load_raw`` takes hardware integers,
+    ``scale_input`` the unscaled vector in ``raw_t`` that the Global Trigger's interface hands over.
     """
-    count = len(contract.features)
+    count, width = len(contract.features), contract.raw_type.width
     shifts = ", ".join(str(v) for v in contract.shift)
     offsets = ", ".join(repr(float(v) * contract.offset_type.lsb) for v in contract.offset)
     bits = ", ".join(str(int(contract.raw_type.frac + v)) for v in contract.step_log2)
@@ -37,7 +37,7 @@ typedef {contract.network_type} scaled_t;
 inline void load_raw(const int hw[{count}], raw_t x[{count}]) {{
     static const int left[{count}] = {{{bits}}};
     for (int i = 0; i < {count}; i++) {{
-        x[i].range({contract.raw_type.width - 1}, 0) = ap_int<{contract.raw_type.width}>(ap_int<64>(hw[i]) << left[i]);
+        x[i].range({width - 1}, 0) = ap_int<{width}>(ap_int<64>(hw[i]) << left[i]);
     }}
 }}
 

@@ -115,14 +115,16 @@ class FixedType:
         quotient = value >> drop
         rest = value - (quotient << drop)
         up = (rest > half) | ((rest == half) & ((quotient & 1) == 1))
-        return quotient + up
+        rounded: IntArray = quotient + up
+        return rounded
 
     def wrap(self, value: IntArray) -> IntArray:
         """Bring integers in LSBs of this type into its range, by its overflow mode."""
         if self.overflow != "WRAP":
             return np.clip(value, self.min_int, self.max_int)
         span = np.int64(1) << self.width
-        return ((value - self.min_int) & (span - 1)) + self.min_int
+        wrapped: IntArray = ((value - self.min_int) & (span - 1)) + self.min_int
+        return wrapped
 
     def holds(self, low: int, high: int) -> bool:
         """Whether every integer of [low, high], in LSBs of this type, is representable."""

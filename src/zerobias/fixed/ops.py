@@ -27,7 +27,7 @@ class FixedArray:
 
     def real(self) -> NDArray[np.float64]:
         """The values as float64 (exact below 2**53)."""
-        return self.value * 2.0**-self.frac
+        return self.value.astype(np.float64) * 2.0**-self.frac
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,13 @@ class Cast(Op):
             return bound * (1 << -drop)
         quotient = bound // (1 << drop)
         twice_rest = 2 * (bound - quotient * (1 << drop)) - (1 << drop)
-        if self.kind.rounding == "TRN":
-            return quotient
+        up: NDArray[Any] = np.zeros_like(twice_rest, dtype=bool)
         if self.kind.rounding == "RND":
-            return quotient + (twice_rest >= 0)
-        return quotient + ((twice_rest > 0) | ((twice_rest == 0) & (quotient % 2 == 1)))
+            up = twice_rest >= 0
+        elif self.kind.rounding == "RND_CONV":
+            up = (twice_rest > 0) | ((twice_rest == 0) & (quotient % 2 == 1))
+        rounded: NDArray[Any] = quotient + up
+        return rounded
 
 
 @dataclass(frozen=True, eq=False)

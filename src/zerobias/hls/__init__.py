@@ -1,13 +1,16 @@
 """Conversion: quantised Keras model -> hls4ml (Vitis) project, and its C simulation."""
 
 from zerobias.hls.csim import compile_csim, run_csim, trace_csim
+from zerobias.hls.estimate import Estimate, estimate
 from zerobias.hls.inspect import suspect
 from zerobias.hls.project import HlsLayer, HlsProject, namespace, write_project
 
 __all__ = [
+    "Estimate",
     "HlsLayer",
     "HlsProject",
     "compile_csim",
+    "estimate",
     "namespace",
     "run_csim",
     "suspect",

@@ -57,7 +57,8 @@ def suspect(project: HlsProject, graph: Graph, low: IntArray, high: IntArray, la
     interval = graph.intervals(low, high)[layer]
     lowest, highest = (bound * 2 ** max(accumulator.frac - interval.frac, 0) for bound in interval.bounds)
     if accumulator.frac < interval.frac:
-        return f"layer {layer}: accumulator {accumulator} drops {interval.frac - accumulator.frac} fractional bits"
+        lost = interval.frac - accumulator.frac
+        return f"layer {layer}: accumulator {accumulator} drops {lost} fractional bits"
     if not accumulator.holds(lowest, highest):
         return (
             f"layer {layer}: accumulator {accumulator} is too narrow, sums reach "

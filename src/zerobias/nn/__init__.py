@@ -1,6 +1,7 @@
-"""Building blocks of trigger networks: quantisers as firmware types, score heads, losses."""
+"""Building blocks of trigger networks: quantisers as firmware types, score heads, autoencoders."""
 
 from zerobias.nn.heads import SumOfSquares
 from zerobias.nn.quantised import bits, relu
+from zerobias.nn.vae import VariationalAutoencoder
 
-__all__ = ["SumOfSquares", "bits", "relu"]
+__all__ = ["SumOfSquares", "VariationalAutoencoder", "bits", "relu"]

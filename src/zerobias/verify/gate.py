@@ -95,7 +95,7 @@ def compare(
         found = implementation.score(raw)
         if found.shape != expected.shape:
             raise DataError(
-                f"{implementation.name} gave {found.shape} scores for {len(raw)} events; it must give one an event"
+                f"{implementation.name} gave {found.shape} scores for {len(raw)} events: give one each"
             )
         wrong = np.flatnonzero(found != expected)
         if len(wrong):
@@ -121,7 +121,7 @@ def _explain(
     layer, cause = graph.output, ""
     for name, (node, values) in implementation.trace(sample).items():
         if name == "contract":
-            want = scaled * contract.network_type.lsb
+            want = scaled.astype(np.float64) * contract.network_type.lsb
         else:
             want = inner[node].real().reshape(len(sample), -1)
         got = np.asarray(values).reshape(len(sample), -1)

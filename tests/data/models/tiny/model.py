@@ -7,10 +7,11 @@ import numpy as np
 import qkeras
 
 from zerobias.nn import SumOfSquares, bits, relu
+from zerobias.train import Trained
 
 
 def build(spec, quantised=True):
-    size, network = 9, spec.network
+    size, network = 57, spec.network
     inputs = keras.Input((size,), name="scaled")
     x = qkeras.QDense(
         network["hidden"],
@@ -33,5 +34,5 @@ def train(spec, data):
     model = build(spec)
     rng = np.random.default_rng(spec.seed)
     for layer in model.layers:
-        layer.set_weights([rng.normal(0, 0.8, w.shape) for w in layer.get_weights()])
-    return model
+        layer.set_weights([rng.normal(0, 0.5, w.shape) for w in layer.get_weights()])
+    return Trained(model, model, {"tuning_events": 0 if data is None else len(data.tuning_raw)})

@@ -1,0 +1,229 @@
+"""Commands of ``zerobias``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from zerobias import __version__
+from zerobias.cli.console import AsJson, ModelName, ModelsFolder, emit, err, guarded, load_keras, out
+from zerobias.contract import fit_contract, markdown_table
+from zerobias.doctor import check_qkeras_owner, diagnose
+from zerobias.errors import GateError, InputError
+from zerobias.events import default_sample, read
+from zerobias.shelves import build_root, shelf
+from zerobias.zoo import find_model, model_names, read_weights, write_weights
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Quantised neural networks from zero-bias data to trigger firmware, with proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Sample = Annotated[Path | None, typer.Option("--sample", help="Event file; default: the shipped sample.")]
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+@app.command()
+@guarded
+def doctor(as_json: AsJson = False) -> None:
+    """Print versions, who owns the import name qkeras, and tools found and missing."""
+    diagnosis = diagnose()
+    table = Table(
+        "", "found", "for", "if missing", title=f"zerobias {__version__}", box=None, title_justify="left"
+    )
+    for finding in diagnosis.findings:
+        lost = finding.found is None
+        style = "red" if lost and finding.required else "dim" if lost else None
+        table.add_row(
+            finding.name,
+            finding.found or "missing",
+            finding.purpose,
+            finding.remedy if lost else "",
+            style=style,
+        )
+    emit(diagnosis.model_dump(mode="json"), as_json, table)
+    if not diagnosis.ok:
+        raise InputError("something required is missing: see the red lines above")
+
+
+@app.command()
+@guarded
+def models(models: ModelsFolder = None, as_json: AsJson = False) -> None:
+    """List the models."""
+    found = [find_model(name, models) for name in model_names(models)]
+    table = Table("model", "version", "target", "what", box=None)
+    for model in found:
+        table.add_row(model.name, model.spec.version, model.spec.target.name, model.spec.title)
+    rows = [{"name": m.name, "version": m.spec.version, "target": m.spec.target.name} for m in found]
+    emit(rows, as_json, table)
+
+
+@app.command()
+@guarded
+def simulate(
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Event file; default: the shipped one.")
+    ] = None,
+    scale: Annotated[float, typer.Option(min=0.001, help="Multiplies the numbers of events.")] = 1.0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
+    workers: Annotated[int, typer.Option(min=1)] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Make simulated zero bias and signals (needs the extra `gen`)."""
+    try:
+        from zerobias.simulate import simulate_to_file
+    except ImportError as error:
+        raise InputError("simulation needs Pythia 8 and numba: pip install 'zerobias[gen]'") from error
+    path = output or shelf("triggers") / "sample" / "l1_sample.h5"
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err) as bar:
+        tasks = {name: bar.add_task(name, total=None) for name in ("generate", "overlay")}
+        events = simulate_to_file(
+            path,
+            scale=scale,
+            seed=seed,
+            workers=workers,
+            progress=lambda name, done, total: bar.update(tasks[name], completed=done, total=total),
+        )
+    counts = {name: len(events.of(name)) for name in events.process_names}
+    emit({"path": str(path), "events": counts}, as_json, f"{path}: {len(events)} events {counts}")
+
+
+@app.command()
+@guarded
+def contract(name: ModelName, models: ModelsFolder = None, as_json: AsJson = False) -> None:
+    """Print a model's input contract as a table."""
+    model = find_model(name, models)
+    emit(model.spec.contract.model_dump(mode="json"), as_json, markdown_table(model.contract))
+
+
+@app.command("fit-contract")
+@guarded
+def fit(name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_json: AsJson = False) -> None:
+    """Fit offsets and shifts on the sample's train split and freeze them in model.toml."""
+    model = find_model(name, models)
+    events = read(sample or default_sample()).of("zero_bias", "train")
+    fitted = fit_contract(
+        model.spec.contract, events.collections[model.spec.contract.collection], events.weight
+    )
+    fields = [field for group in fitted.group for field in group.fields]
+    values = iter(
+        [f"offset = {[float(v) for v in f.offset]}, shift = {[int(v) for v in f.shift]}" for f in fields]
+    )
+    path = model.folder / "model.toml"
+    text, count = re.subn(
+        r"offset = \[[^\]]*\], shift = \[[^\]]*\]", lambda _: next(values), path.read_text()
+    )
+    if count != len(fields):
+        raise InputError(
+            f"{path}: {count} of {len(fields)} fields declare `offset = [...], shift = [...]` on one line; "
+            "write both for every field"
+        )
+    temporary = path.with_name(".model.toml.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)
+    emit(fitted.model_dump(mode="json"), as_json, f"{path}: offsets and shifts of {count} fields written")
+
+
+@app.command()
+@guarded
+def train(
+    name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_json: AsJson = False
+) -> None:
+    """Train a model from its seed and write its working weights."""
+    model = find_model(name, models)
+    load_keras()
+    from zerobias.train import train as run
+
+    with err.status(f"training {name}"):
+        history = run(model, read(sample or default_sample()))
+    emit(dict(history), as_json, f"{model.folder / 'weights'}: digest {history['digest'][:16]}")
+
+
+@app.command("import-weights")
+@guarded
+def import_weights(
+    name: ModelName,
+    arrays: Annotated[Path, typer.Argument(help="An .npz file with arrays named <layer>/<array>.")],
+    models: ModelsFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Build the working model from plain arrays, for weights trained elsewhere."""
+    model = find_model(name, models)
+    load_keras()
+    from zerobias.fixed import from_keras
+    from zerobias.zoo import apply_weights, collect_weights, digest
+
+    network = model.module.build(model.spec, quantised=True)
+    given = read_weights(arrays)
+    apply_weights(network, given)
+    from_keras(network, model.contract)  # refuses what has no exact meaning before anything is written
+    kept = collect_weights(network)
+    rounded = sum(int((kept[key] != given[key]).sum()) for key in kept)
+    write_weights(model.weights_path("quantised"), kept)
+    model.weights_path("float").unlink(missing_ok=True)  # it belonged to the former weights
+    emit(
+        {"path": str(model.weights_path("quantised")), "digest": digest(kept), "rounded": rounded},
+        as_json,
+        f"{model.weights_path('quantised')}: {len(kept)} arrays, {rounded} values rounded to their types",
+    )
+
+
+@app.command()
+@guarded
+def firmware(
+    name: ModelName,
+    sample: Sample = None,
+    models: ModelsFolder = None,
+    build: Annotated[Path | None, typer.Option("--build", help="Folder for builds.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write, simulate and verify the firmware of a model, with a report."""
+    model = find_model(name, models)
+    check_qkeras_owner()
+    load_keras()
+    from zerobias.cli.build import build_firmware
+    from zerobias.report import render
+
+    with err.status("start") as status:
+        made = build_firmware(model, build or build_root(), status.update, sample=sample)
+    emit(made.report.model_dump(mode="json"), as_json, render(made.report, model.target))
+    if not as_json:
+        out.print(f"{'written' if made.fresh else 'unchanged'}: {made.folder}")
+    if made.report.verdict == "fail":
+        raise GateError(made.report.causes[0])
+
+
+@app.command()
+@guarded
+def golden(
+    name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_json: AsJson = False
+) -> None:
+    """Rewrite a model's golden vectors and say what changed."""
+    model = find_model(name, models)
+    load_keras()
+    from zerobias.cli.build import reference, shaped
+    from zerobias.verify import Golden, golden_inputs, write_golden
+
+    _, graph = reference(model)
+    raw = golden_inputs(model.contract, read(sample or default_sample()))
+    path = model.folder / "golden" / "golden.npz"
+    change = write_golden(path, Golden(raw, graph.evaluate(shaped(model.contract, graph, raw))))
+    emit(
+        {"path": str(path), "events": len(raw), "change": change},
+        as_json,
+        f"{path}: {len(raw)} events, {change}",
+    )

@@ -1,0 +1,91 @@
+"""What all commands share: streams, JSON, errors and exit codes, a quiet TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from zerobias.errors import ZerobiasError
+
+__all__ = ["AsJson", "ModelName", "ModelsFolder", "emit", "err", "guarded", "load_keras", "out"]
+
+_WIDTH = None if sys.stdout.isatty() else 110
+out = Console(width=_WIDTH)
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+ModelName = Annotated[str, typer.Argument(help="Name of a model, see `zerobias models`.")]
+ModelsFolder = Annotated[
+    Path | None, typer.Option("--models", help="A folder with further model folders.", file_okay=False)
+]
+
+P = ParamSpec("P")
+
+
+def emit(document: Any, as_json: bool, text: Any) -> None:
+    """Print ``document`` as JSON, or ``text`` for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    else:
+        out.print(text)
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """A command whose expected errors become one sentence and an exit code, never a traceback."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        logging.basicConfig(
+            level=logging.INFO, format="%(message)s", handlers=[RichHandler(console=err, show_path=False)]
+        )
+        try:
+            command(*args, **kwargs)
+        except ZerobiasError as error:
+            _fail(str(error), error.exit_code)
+        except KeyboardInterrupt:
+            _fail("interrupted; finished files are whole, run the command again", 2)
+        except OSError as error:
+            _fail(f"{error.filename or 'a file'}: {error.strerror}; free space or mend its permissions", 2)
+
+    return run
+
+
+def _fail(message: str, code: int) -> None:
+    err.print(f"error: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def load_keras() -> None:
+    """Import TensorFlow without its start-up messages, which come from C++ and obey no log level."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _silent_stderr():
+        import tensorflow as tf
+
+        tf.constant(0)
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as null:
+            os.dup2(null.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,0 +1,17 @@
+"""Report: verdict, measurements, ceilings and physics as one typed document."""
+
+from zerobias.report.files import read_report, write_report
+from zerobias.report.model import Agreement, HardwareRow, HeadroomRow, Report, assemble, budgeted
+from zerobias.report.render import render
+
+__all__ = [
+    "Agreement",
+    "HardwareRow",
+    "HeadroomRow",
+    "Report",
+    "assemble",
+    "budgeted",
+    "read_report",
+    "render",
+    "write_report",
+]

@@ -1,0 +1,150 @@
+"""The report for the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from zerobias.physics import PhysicsTable
+from zerobias.report.model import HardwareRow, Report
+from zerobias.targets import Target
+
+__all__ = ["render"]
+
+_MARKS = {True: Text("ok", style="green"), False: Text("over", style="bold red"), None: Text("-")}
+
+
+def render(report: Report, target: Target) -> RenderableType:
+    """Compact tables: agreement, hardware, headroom, physics, verdict."""
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (f"{report.model} {report.version}", "bold"),
+            f"  target {report.target} ({target.part}, {target.clock_mhz:g} MHz)  digest {report.digest[:8]}",
+        ),
+        _agreement(report),
+        _hardware(report, target),
+        _headroom(report),
+    ]
+    if report.physics is not None:
+        parts += [_physics(report.physics), _pileup(report.physics)]
+        if report.physics.quantisation is not None:
+            mean = report.physics.quantisation.mean
+            parts.append(
+                Text(
+                    f"quantised minus float AUC, mean over the signals: {mean.value:+.4f} ± {mean.error:.4f} "
+                    "(paired bootstrap)"
+                )
+            )
+    style = "bold red" if report.verdict == "fail" else "bold green"
+    parts.append(Text.assemble("verdict: ", (report.verdict, style)))
+    parts += [Text(f"  {cause}", style="red") for cause in report.causes]
+    return Group(*parts)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="dim")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+    return table
+
+
+def _agreement(report: Report) -> Text:
+    total = report.agreement.events + report.agreement.extremes
+    lines = []
+    for name in report.agreement.implementations:
+        if name == "reference":
+            continue
+        wrong = report.agreement.mismatches.get(name, 0)
+        exact = "exact" if wrong == 0 else "DIFFERS"
+        lines.append(f"{name} {exact}, {total - wrong:,} of {total:,} events equal to the integer reference")
+    text = Text("agreement: ")
+    text.append("; ".join(lines), style="red" if any(report.agreement.mismatches.values()) else "green")
+    return text
+
+
+def _hardware(report: Report, target: Target) -> Table:
+    table = _table("hardware", "design", "metric", "value", "", "budget", "", "source")
+    for row in report.hardware:
+        value = "unknown" if row.value is None else f"{row.value:,.4g} {row.unit}"
+        if row.value is not None and row.metric in ("lut", "ff", "dsp", "bram"):
+            value = f"{row.value:,.0f} {row.unit}"
+        budget = "none" if row.budget is None else f"{row.budget:,.6g} {row.unit}"
+        source = f"≈ {row.source}" if row.source == "estimate" else row.source
+        table.add_row(row.design, row.metric, value, _note(row, target), budget, _MARKS[row.ok], source)
+    return table
+
+
+def _note(row: HardwareRow, target: Target) -> str:
+    if row.value is None:
+        return ""
+    if row.metric == "latency":
+        return f"{row.value / target.clock_ns:.0f} clocks, {row.value / target.bx_ns:.2f} BX"
+    if row.metric == "ii":
+        return f"{row.value * target.clocks_per_bx:.0f} clocks"
+    total = {
+        "lut": target.capacity.lut,
+        "ff": target.capacity.ff,
+        "dsp": target.capacity.dsp,
+        "bram": target.capacity.bram36,
+    }[row.metric]
+    return f"{100 * row.value / total:.2f} % of the chip"
+
+
+def _headroom(report: Report) -> Table:
+    table = _table(
+        "headroom over the contract's input box", "node", "type", "minimum", "maximum", "bits", "of", ""
+    )
+    for row in report.headroom:
+        available = "free" if row.bits_available is None else str(row.bits_available)
+        overflow = Text("OVERFLOWS", style="bold red") if row.overflows else ""
+        table.add_row(
+            row.node,
+            row.type,
+            f"{row.minimum:,.6g}",
+            f"{row.maximum:,.6g}",
+            str(row.bits_used),
+            available,
+            overflow,
+        )
+    return table
+
+
+def _physics(physics: PhysicsTable) -> Table:
+    rates = list(physics.rows[0].efficiency) if physics.rows else []
+    columns = [part for rate in rates for part in (f"eff. at {rate}", "bkg")]
+    table = _table(
+        f"physics on the {physics.split} split of {physics.sample} ({physics.replicas} bootstrap replicas)",
+        "signal",
+        "score",
+        "AUC",
+        *columns,
+    )
+    last = ""
+    for row in physics.rows:
+        cells = []
+        for rate in rates:
+            value = row.efficiency[rate]
+            cells += [f"{value.value:.3f} ± {value.error:.3f}", f"{row.background_above[rate]:.0f}"]
+        signal = row.signal if row.signal != last else ""
+        table.add_row(
+            signal,
+            row.score,
+            f"{row.auc.value:.4f} ± {row.auc.error:.4f}",
+            *cells,
+            style="bold" if signal else None,
+        )
+        last = row.signal
+    return table
+
+
+def _pileup(physics: PhysicsTable) -> Table:
+    bins = sorted({(row.low, row.high) for row in physics.pileup})
+    table = _table("AUC of the model versus pile-up", "signal", *(f"nPU {low}-{high}" for low, high in bins))
+    for signal in dict.fromkeys(row.signal for row in physics.pileup):
+        found = {(r.low, r.high): r.auc for r in physics.pileup if r.signal == signal}
+        table.add_row(
+            signal,
+            *(f"{found[b].value:.3f} ± {found[b].error:.3f}" if b in found else "-" for b in bins),
+        )
+    return table

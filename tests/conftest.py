@@ -1,0 +1,42 @@
+"""Settings of every test: quiet TensorFlow, and property tests that draw the same examples each time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+if TYPE_CHECKING:
+    from zerobias.zoo import Model
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+settings.register_profile("zerobias", deadline=None, derandomize=True, database=None)
+settings.load_profile("zerobias")
+
+
+@pytest.fixture(scope="session")
+def shelf_with_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's models folder that holds the tiny model with weights."""
+    from zerobias.zoo import collect_weights, find_model, write_weights
+
+    root = tmp_path_factory.mktemp("models")
+    shutil.copytree(Path(__file__).parent / "data" / "models" / "tiny", root / "tiny")
+    model = find_model("tiny", root)
+    write_weights(
+        model.weights_path("quantised"), collect_weights(model.module.train(model.spec, None).quantised)
+    )
+    return root
+
+
+@pytest.fixture
+def tiny(shelf_with_tiny: Path) -> Model:
+    """The tiny model, with weights."""
+    from zerobias.zoo import find_model
+
+    return find_model("tiny", shelf_with_tiny)

@@ -1,0 +1,73 @@
+"""The contract suite: runs on every model found on the shelf; a new model gets its tests for free."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from zerobias.cli.build import shaped
+from zerobias.events import default_sample, read
+from zerobias.fixed import Dense, Graph, from_keras
+from zerobias.verify import golden_inputs, keras_implementation, read_golden
+from zerobias.zoo import Model, collect_weights, digest, find_model, model_names, read_weights
+
+
+@pytest.fixture(scope="module", params=model_names())
+def model(request: pytest.FixtureRequest) -> Model:
+    return find_model(request.param)
+
+
+def graph_of(model: Model) -> Graph:
+    return from_keras(model.load(), model.contract)
+
+
+def test_shelf_holds_axol1tl() -> None:
+    assert "axol1tl" in model_names()
+
+
+def test_weights_file_holds_what_the_firmware_computes_with(model: Model) -> None:
+    arrays = read_weights(model.weights_path("quantised"))
+    assert digest(collect_weights(model.load())) == digest(arrays)
+    history = json.loads((model.folder / "weights" / "history.json").read_text())
+    assert history["digest"] == digest(arrays)
+
+
+def test_no_accumulator_and_no_score_can_overflow(model: Model) -> None:
+    graph = graph_of(model)
+    rows = graph.headroom(graph.intervals(*model.contract.box))
+    assert [row.node for row in rows if row.overflows] == []
+
+
+def test_golden_scores_are_reproduced_by_reference_and_keras(model: Model) -> None:
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    assert len(golden.raw) > 1000
+    network = model.load()
+    graph = from_keras(network, model.contract)
+    model.contract.check(golden.raw)
+    np.testing.assert_array_equal(graph.evaluate(shaped(model.contract, graph, golden.raw)), golden.score)
+    np.testing.assert_array_equal(
+        keras_implementation(network, model.contract, graph).score(golden.raw), golden.score
+    )
+
+
+def test_golden_inputs_are_those_of_the_sample(model: Model) -> None:
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    np.testing.assert_array_equal(golden.raw, golden_inputs(model.contract, read(default_sample())))
+
+
+def test_golden_sees_every_layer(model: Model) -> None:
+    """Negative control: flip one weight bit in each dense layer, the golden scores must change."""
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    graph = graph_of(model)
+    inputs = shaped(model.contract, graph, golden.raw)
+    for node in graph:
+        if not isinstance(node.op, Dense):
+            continue
+        row, column = np.argwhere(node.op.kernel != 0)[0]
+        node.op.kernel[row, column] ^= 1
+        changed = (graph.evaluate(inputs) != golden.score).any()
+        node.op.kernel[row, column] ^= 1
+        assert changed, node.name
+    np.testing.assert_array_equal(graph.evaluate(inputs), golden.score)
