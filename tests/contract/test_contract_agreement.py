@@ -41,7 +41,9 @@ def one_feature(**changes: Any) -> ContractSpec:
 
 CONTRACTS = {name: (lambda name=name: find_model(name).contract) for name in model_names()} | {
     "axol1tl_v4": lambda: Contract(
-        ContractSpec.model_validate(tomllib.loads((DATA / "axol1tl_v4_contract.toml").read_text()))
+        ContractSpec.model_validate(
+            tomllib.loads((DATA / "axol1tl_v4_contract.toml").read_text())["contract"]
+        )
     ),
     "half_gev": lambda: Contract(one_feature(field={"offset": [4.5, 0.5], "shift": [-1, 0]})),
     "left_shift_wraps": lambda: Contract(

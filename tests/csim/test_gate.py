@@ -23,12 +23,9 @@ def built(shelf_with_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
     """The tiny model, its graph and its written project."""
     model = find_model("tiny", shelf_with_tiny)
     network = model.load()
+    graph = from_keras(network, model.contract)
     folder = tmp_path_factory.mktemp("build") / "hls"
-    return (
-        model,
-        from_keras(network, model.contract),
-        write_project(model.spec, network, model.contract, model.target, folder),
-    )
+    return model, graph, write_project(model.spec, network, graph, model.contract, model.target, folder)
 
 
 def gate(model: Model, graph: Graph, project: HlsProject, random: int = 3000) -> Verdict:
@@ -197,22 +194,10 @@ def test_keras_divergence_names_the_layer(built: tuple[Model, Graph, HlsProject]
     assert "first diverging layer: mu" in only(verdict)
 
 
-def test_wrap_v4_is_reproduced_and_named(built: tuple[Model, Graph, HlsProject], tmp_path: Path) -> None:
-    model, graph, _ = built
-    v4 = replace(model, spec=model.spec.model_copy(update={"network": {**model.spec.network, "wrap": "v4"}}))
-    network = v4.load()
-    wrapping = from_keras(network, v4.contract)
-    # Two mu of 64 reach 8192 < 2**14: no overflow with two latent units, so double the input range by hand.
-    assert [n.name for n in wrapping][-1] == "score"
-    project = write_project(v4.spec, network, v4.contract, v4.target, tmp_path / "hls")
-    assert gate(v4, wrapping, project).equal
-    assert graph.output_frac == wrapping.output_frac == 4
-
-
 def test_two_writes_are_byte_identical(built: tuple[Model, Graph, HlsProject], tmp_path: Path) -> None:
-    model, _, project = built
+    model, graph, project = built
     again = write_project(
-        model.spec, model.load(), model.contract, model.target, tmp_path / "elsewhere" / "deep"
+        model.spec, model.load(), graph, model.contract, model.target, tmp_path / "elsewhere" / "deep"
     )
     files = sorted(p.relative_to(project.path) for p in project.path.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(again.path) for p in again.path.rglob("*") if p.is_file())

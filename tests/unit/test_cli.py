@@ -98,6 +98,26 @@ def test_import_weights_of_the_wrong_shape_changes_nothing(folder: Path, tmp_pat
     assert path.read_bytes() == before
 
 
+def test_import_weights_with_a_contract(folder: Path, tmp_path: Path) -> None:
+    model = find_model("tiny", folder)
+    weights, table = (
+        model.weights_path("quantised"),
+        Path(__file__).parents[1] / "data" / "axol1tl_v4_contract.toml",
+    )
+    shutil.copy(weights, tmp_path / "published.npz")
+    words = "import-weights", "tiny", tmp_path / "published.npz", "--models", folder, "--contract"
+    assert run(*words, table)[0] == 0
+    changed = find_model("tiny", folder)
+    assert str(changed.contract.offset_type) == "ap_fixed<10,10>"
+    assert changed.spec.network == model.spec.network
+    before = (folder / "tiny" / "model.toml").read_bytes()
+    (tmp_path / "bad.toml").write_text(table.read_text().replace("ap_fixed<18,13>", "ap_fixed<12,8>"))
+    code, _, err = run(*words, tmp_path / "bad.toml")
+    assert code == 2
+    assert "do not fit" in err
+    assert (folder / "tiny" / "model.toml").read_bytes() == before
+
+
 def test_fit_contract_freezes_what_it_fits(folder: Path) -> None:
     path = folder / "tiny" / "model.toml"
     text = path.read_text()

@@ -17,7 +17,7 @@ TABLE = Path(__file__).parents[1] / "data" / "axol1tl_v4_contract.toml"
 
 
 def v4(**changes: Any) -> ContractSpec:
-    return ContractSpec.model_validate(tomllib.loads(TABLE.read_text()) | changes)
+    return ContractSpec.model_validate(tomllib.loads(TABLE.read_text())["contract"] | changes)
 
 
 def test_v4_half_gev_offsets_act_as_integers() -> None:

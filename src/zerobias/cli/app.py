@@ -17,7 +17,7 @@ from zerobias.doctor import check_qkeras_owner, diagnose
 from zerobias.errors import GateError, InputError
 from zerobias.events import default_sample, read
 from zerobias.shelves import build_root, shelf
-from zerobias.zoo import find_model, model_names, read_weights, write_weights
+from zerobias.zoo import find_model, model_names, read_weights, with_contract, write_weights
 
 __all__ = ["app", "main"]
 
@@ -132,9 +132,7 @@ def fit(name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_
             f"{path}: {count} of {len(fields)} fields declare `offset = [...], shift = [...]` on one line; "
             "write both for every field"
         )
-    temporary = path.with_name(".model.toml.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    _replace_text(path, text)
     emit(fitted.model_dump(mode="json"), as_json, f"{path}: offsets and shifts of {count} fields written")
 
 
@@ -158,11 +156,17 @@ def train(
 def import_weights(
     name: ModelName,
     arrays: Annotated[Path, typer.Argument(help="An .npz file with arrays named <layer>/<array>.")],
+    contract: Annotated[
+        Path | None, typer.Option("--contract", help="A TOML file whose [contract] replaces the model's.")
+    ] = None,
     models: ModelsFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Build the working model from plain arrays, for weights trained elsewhere."""
+    """Build the working model from plain arrays (and a contract), for weights trained elsewhere."""
     model = find_model(name, models)
+    declaration = None
+    if contract is not None:
+        model, declaration = with_contract(model, contract)
     load_keras()
     from zerobias.fixed import from_keras
     from zerobias.zoo import apply_weights, collect_weights, digest
@@ -174,6 +178,8 @@ def import_weights(
     kept = collect_weights(network)
     rounded = sum(int((kept[key] != given[key]).sum()) for key in kept)
     write_weights(model.weights_path("quantised"), kept)
+    if declaration is not None:
+        _replace_text(model.folder / "model.toml", declaration)
     model.weights_path("float").unlink(missing_ok=True)  # it belonged to the former weights
     emit(
         {"path": str(model.weights_path("quantised")), "digest": digest(kept), "rounded": rounded},
@@ -227,3 +233,10 @@ def golden(
         as_json,
         f"{path}: {len(raw)} events, {change}",
     )
+
+
+def _replace_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -72,7 +72,7 @@ def build_firmware(model: Model, root: Path, step: Step, *, sample: Path | None 
     network, graph = reference(model)
     intervals = graph.intervals(*contract.box)
     step("HLS project")
-    project = write_project(model.spec, network, contract, target, folder / "hls")
+    project = write_project(model.spec, network, graph, contract, target, folder / "hls")
     headroom = (*graph.headroom(intervals), *project.accumulator_headroom(graph, *contract.box))
     step("C simulation: compiling")
     csim = csim_implementation(project, contract, graph)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from zerobias.contract import IntArray
+from zerobias.contract import FixedType, IntArray
 from zerobias.errors import UnsupportedError
 from zerobias.fixed.ops import Cast, FixedArray, Input, Interval, Op
 
@@ -87,12 +87,12 @@ class Graph:
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
     @property
-    def output_frac(self) -> int:
-        """Fractional bits of the score."""
+    def output_type(self) -> FixedType:
+        """Declared type of the score."""
         op = self.nodes[-1].op
         if not isinstance(op, Cast):
             raise UnsupportedError(f"the last node {self.output!r} must cast the score to its type")
-        return op.kind.frac
+        return op.kind
 
     def intervals(self, low: IntArray, high: IntArray) -> dict[str, Interval]:
         """Bounds of every node when each input lies in [low, high] (one entry a feature)."""
@@ -135,6 +135,24 @@ class Graph:
                 )
         return tuple(rows)
 
+    def accumulator(self, name: str, kind: FixedType, interval: Interval) -> Headroom:
+        """Headroom of a node whose exact result is held in an accumulator of type ``kind``.
+
+        It overflows when the range does not fit or when fractional bits that can be set are dropped.
+        """
+        low, high = (_scaled(bound, kind.frac - interval.frac) for bound in interval.bounds)
+        lost = kind.frac < interval.frac - interval.zeros
+        return Headroom(
+            node=name,
+            kind=f"accumulator {kind}",
+            low=low,
+            high=high,
+            frac=kind.frac,
+            bits_used=_bits(low, high),
+            bits_available=kind.width,
+            overflows=lost or not kind.holds(low, high),
+        )
+
     def settled(self, name: str) -> str:
         """Name of the last cast that follows ``name`` directly, or ``name`` itself.
 
@@ -145,6 +163,10 @@ class Graph:
             if len(users) != 1 or not isinstance(users[0].op, Cast):
                 return name
             name = users[0].name
+
+
+def _scaled(value: int, left: int) -> int:
+    return value << left if left >= 0 else value >> -left
 
 
 def _bits(low: int, high: int) -> int:

@@ -32,11 +32,15 @@ class FixedArray:
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds of every element (no event axis), Python integers in units of ``2**-frac``."""
+    """Bounds of every element (no event axis), Python integers in units of ``2**-frac``.
+
+    The lowest ``zeros`` bits of every value are zero.
+    """
 
     low: NDArray[Any]
     high: NDArray[Any]
     frac: int
+    zeros: int = 0
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -82,6 +86,9 @@ class Cast(Op):
     def interval(self, *inputs: Interval) -> Interval:
         source = inputs[0]
         low, high = (self._round(bound, source.frac) for bound in (source.low, source.high))
+        zeros = max(self.kind.frac - (source.frac - source.zeros), 0)
+        if self.kind.overflow != "WRAP" and not self.kind.holds(int(low.min()), int(high.max())):
+            zeros = 0  # the largest value of a type has all its bits set
         if self.kind.overflow == "WRAP":
             fits = (low >= self.kind.min_int) & (high <= self.kind.max_int)
             low = np.where(fits, low, self.kind.min_int)
@@ -89,7 +96,7 @@ class Cast(Op):
         else:
             low = np.clip(low, self.kind.min_int, self.kind.max_int)
             high = np.clip(high, self.kind.min_int, self.kind.max_int)
-        return Interval(low.astype(object), high.astype(object), self.kind.frac)
+        return Interval(low.astype(object), high.astype(object), self.kind.frac, zeros)
 
     def rounded_bounds(self, source: Interval) -> tuple[int, int]:
         """Bounds in LSBs of ``kind`` before the range is limited."""
@@ -147,7 +154,10 @@ class Dense(Op):
         positive, negative = np.maximum(kernel, 0), np.minimum(kernel, 0)
         low = x.low @ positive + x.high @ negative + bias
         high = x.high @ positive + x.low @ negative + bias
-        return Interval(low, high, frac)
+        set_bits = int(np.bitwise_or.reduce(kernel, axis=None)) << x.zeros
+        set_bits |= int(np.bitwise_or.reduce(bias, axis=None))
+        zeros = (set_bits & -set_bits).bit_length() - 1 if set_bits else frac
+        return Interval(low, high, frac, zeros)
 
 
 @dataclass(frozen=True)
@@ -162,7 +172,7 @@ class Reshape(Op):
 
     def interval(self, *inputs: Interval) -> Interval:
         x = inputs[0]
-        return Interval(x.low.reshape(self.shape), x.high.reshape(self.shape), x.frac)
+        return Interval(x.low.reshape(self.shape), x.high.reshape(self.shape), x.frac, x.zeros)
 
 
 @dataclass(frozen=True)
@@ -176,7 +186,7 @@ class Square(Op):
         x = inputs[0]
         high = np.maximum(x.low**2, x.high**2)
         low = np.where((x.low <= 0) & (x.high >= 0), 0, np.minimum(x.low**2, x.high**2))
-        return Interval(low.astype(object), high, 2 * x.frac)
+        return Interval(low.astype(object), high, 2 * x.frac, 2 * x.zeros)
 
 
 @dataclass(frozen=True)
@@ -188,4 +198,5 @@ class Sum(Op):
 
     def interval(self, *inputs: Interval) -> Interval:
         x = inputs[0]
-        return Interval(x.low.sum(axis=-1, keepdims=True), x.high.sum(axis=-1, keepdims=True), x.frac)
+        low, high = x.low.sum(axis=-1, keepdims=True), x.high.sum(axis=-1, keepdims=True)
+        return Interval(low, high, x.frac, x.zeros)

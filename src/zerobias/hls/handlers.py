@@ -3,6 +3,9 @@
 hls4ml 1.3.0 has none: its fall-back fails on QActivation. Every quantiser becomes a
 ``FixedPointQuantizer`` node, and hls4ml's bit-exact pass derives every accumulator from them.
 Weights are handed over already quantised. Importing this module registers the handlers.
+
+hls4ml's pass drops fractional bits of a quantiser that its input never sets. Where the quantiser
+saturates this is wrong: its largest value has all bits set. ``ExactQuantizer`` keeps them there.
 """
 
 from __future__ import annotations
@@ -12,13 +15,38 @@ from typing import Any
 
 import numpy as np
 from hls4ml.converters.keras_v3._base import KerasV3LayerHandler
+from hls4ml.model.layers import register_layer
+from hls4ml.model.optimizer.passes.bit_exact import _produce_kif, get_input_kifs
+from hls4ml.model.optimizer.passes.hgq_proxy_model import FixedPointQuantizer
 
 from zerobias.contract import FixedType
 from zerobias.fixed import quantiser_type
 
-__all__ = ["QActivationHandler", "QDenseHandler", "SumOfSquaresHandler", "quantiser_node"]
+__all__ = ["ExactQuantizer", "QActivationHandler", "QDenseHandler", "SumOfSquaresHandler", "quantiser_node"]
 
 Node = dict[str, Any]
+
+
+class ExactQuantizer(FixedPointQuantizer):  # type: ignore[misc]
+    """A quantiser whose saturated values keep the declared resolution."""
+
+
+register_layer("ExactQuantizer", ExactQuantizer)
+_trimmed = _produce_kif.dispatch(FixedPointQuantizer)
+
+
+@_produce_kif.register  # type: ignore[untyped-decorator]
+def _(layer: ExactQuantizer) -> Any:
+    signed, width, integer = layer.mask_kbi
+    declared_frac = width - integer
+    result = k, i, f = _trimmed(layer)
+    reaches = get_input_kifs(layer)[0][1].max()
+    if layer.SAT == "WRAP" or reaches <= (integer - signed).max():
+        return result
+    kept_signed, kept_width, kept_integer = layer.mask_kbi
+    frac = np.maximum(kept_width - kept_integer, declared_frac)
+    layer.mask_kbi = kept_signed, kept_integer + frac, kept_integer
+    return k, i, np.maximum(f, declared_frac.max())
 
 
 def quantiser_node(name: str, source: str, target: str, kind: FixedType) -> Node:
@@ -29,7 +57,7 @@ def quantiser_node(name: str, source: str, target: str, kind: FixedType) -> Node
 
     return {
         "name": name,
-        "class_name": "FixedPointQuantizer",
+        "class_name": "ExactQuantizer",
         "mask_kbi": (mask(int(kind.signed)), mask(kind.width), mask(kind.integer)),
         "SAT": kind.overflow,
         "RND": kind.rounding,

@@ -54,17 +54,15 @@ def suspect(project: HlsProject, graph: Graph, low: IntArray, high: IntArray, la
     if declared is None:
         return ""
     accumulator = _parse(declared[1])
-    interval = graph.intervals(low, high)[layer]
-    lowest, highest = (bound * 2 ** max(accumulator.frac - interval.frac, 0) for bound in interval.bounds)
-    if accumulator.frac < interval.frac:
-        lost = interval.frac - accumulator.frac
-        return f"layer {layer}: accumulator {accumulator} drops {lost} fractional bits"
-    if not accumulator.holds(lowest, highest):
-        return (
-            f"layer {layer}: accumulator {accumulator} is too narrow, sums reach "
-            f"[{lowest * accumulator.lsb:g}, {highest * accumulator.lsb:g}]"
-        )
-    return ""
+    row = graph.accumulator(layer, accumulator, graph.intervals(low, high)[layer])
+    if not row.overflows:
+        return ""
+    if accumulator.holds(row.low, row.high):
+        return f"layer {layer}: accumulator {accumulator} drops fractional bits of the sums"
+    return (
+        f"layer {layer}: accumulator {accumulator} is too narrow, sums reach "
+        f"[{row.low * accumulator.lsb:g}, {row.high * accumulator.lsb:g}]"
+    )
 
 
 def _array(path: Path) -> np.ndarray:

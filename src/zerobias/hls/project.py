@@ -53,27 +53,11 @@ class HlsProject:
     def accumulator_headroom(self, graph: Graph, low: Any, high: Any) -> tuple[Headroom, ...]:
         """One row an accumulator: the range the graph proves against the type hls4ml chose."""
         intervals = graph.intervals(low, high)
-        rows = []
-        for layer in self.layers:
-            kind = layer.accumulator_type
-            if kind is None or layer.name not in intervals:
-                continue
-            interval = intervals[layer.name]
-            lowest, highest = (bound * 2 ** max(kind.frac - interval.frac, 0) for bound in interval.bounds)
-            fits = kind.frac >= interval.frac and kind.holds(lowest, highest)
-            rows.append(
-                Headroom(
-                    node=layer.name,
-                    kind=f"accumulator {kind}",
-                    low=lowest,
-                    high=highest,
-                    frac=max(kind.frac, interval.frac),
-                    bits_used=max(highest.bit_length(), (lowest + 1).bit_length()) + (lowest < 0),
-                    bits_available=kind.width,
-                    overflows=not fits,
-                )
-            )
-        return tuple(rows)
+        return tuple(
+            graph.accumulator(layer.name, layer.accumulator_type, intervals[layer.name])
+            for layer in self.layers
+            if layer.accumulator_type is not None and layer.name in intervals
+        )
 
 
 def namespace(name: str, version: str) -> str:
@@ -82,9 +66,11 @@ def namespace(name: str, version: str) -> str:
 
 
 def write_project(
-    spec: ModelSpec, model: keras.Model, contract: Contract, target: Target, path: Path
+    spec: ModelSpec, model: keras.Model, graph: Graph, contract: Contract, target: Target, path: Path
 ) -> HlsProject:
     """Write the HLS project of a quantised model to the folder ``path``, replacing what was there.
+
+    The score keeps the type that ``graph``, the model's fixed-point graph, declares.
 
     Raises ``UnsupportedError`` for a layer hls4ml or its handlers do not know.
     """
@@ -104,6 +90,8 @@ def write_project(
                 "GUARD": space.upper(),
                 "N_FEATURES": str(len(contract.features)),
                 "INPUT_T": inputs[0].type.name,
+                "RESULT_T": hls_model.get_output_variables()[0].type.name,
+                "SCORE_T": str(graph.output_type),
                 "II": str(spec.hls.reuse_factor),
                 "PART": target.part,
                 "CLOCK_NS": f"{1e3 / target.clock_mhz:.4f}",

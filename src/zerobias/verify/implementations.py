@@ -52,7 +52,7 @@ def keras_implementation(model: keras.Model, contract: Contract, graph: Graph) -
         shaped = events.reshape(len(events), *model.inputs[0].shape[1:]).astype(np.int32)
         counts = (
             np.asarray(whole.predict(shaped, batch_size=_BATCH, verbose=0), dtype=np.float64).reshape(-1)
-            * 2.0**graph.output_frac
+            * 2.0**graph.output_type.frac
         )
         integer = np.rint(counts)
         return np.where(counts == integer, integer, _NOT_AN_INTEGER).astype(np.int64)

@@ -1,6 +1,6 @@
 """The model zoo: the models shelf as validated models; discovery is registration."""
 
-from zerobias.zoo.shelf import Model, find_model, model_names
+from zerobias.zoo.shelf import Model, find_model, model_names, with_contract
 from zerobias.zoo.spec import HlsSettings, ModelSpec, TargetSpec
 from zerobias.zoo.weights import apply_weights, collect_weights, digest, read_weights, write_weights
 
@@ -15,5 +15,6 @@ __all__ = [
     "find_model",
     "model_names",
     "read_weights",
+    "with_contract",
     "write_weights",
 ]

@@ -6,13 +6,15 @@ import importlib.util
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from zerobias.contract import Contract
+from pydantic import BaseModel, ConfigDict
+
+from zerobias.contract import Contract, ContractSpec
 from zerobias.errors import SpecError
 from zerobias.shelves import shelf
 from zerobias.specs import load_toml
@@ -23,7 +25,7 @@ from zerobias.zoo.weights import apply_weights, read_weights
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Model", "find_model", "model_names"]
+__all__ = ["Model", "find_model", "model_names", "with_contract"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,31 @@ class Model:
         network: keras.Model = self.module.build(self.spec, quantised=quantised)
         apply_weights(network, read_weights(self.weights_path("quantised" if quantised else "float")))
         return network
+
+
+def with_contract(model: Model, path: Path) -> tuple[Model, str]:
+    """``model`` with the contract of the TOML file ``path`` (its ``[contract]`` table), and the text of
+    the ``model.toml`` that says so.
+
+    Raises ``SpecError`` when ``path`` holds anything but a valid contract.
+    """
+    contract = load_toml(path, _ContractFile).contract
+    Contract(contract)
+    own = (model.folder / "model.toml").read_text()
+    head, found, _ = own.partition("\n[contract]\n")
+    if not found:
+        raise SpecError(f"{model.folder / 'model.toml'} has no line [contract], the last table: add it")
+    text = path.read_text()
+    return (
+        replace(model, spec=model.spec.model_copy(update={"contract": contract})),
+        f"{head}\n{text[text.index('[contract]') :]}",
+    )
+
+
+class _ContractFile(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    contract: ContractSpec
 
 
 def _folders(root: Path | None) -> Mapping[str, Path]:
