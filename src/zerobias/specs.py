@@ -38,7 +38,8 @@ def validate(data: dict[str, Any], model: type[Spec], where: str) -> Spec:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is also reported as a missing one: say the spelling first.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         path = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             valid = _keys(model, first["loc"][:-1])

@@ -27,9 +27,10 @@ def run(*words: object) -> tuple[int, str, str]:
 
 
 def test_no_command_shows_the_stages_in_order() -> None:
-    text = run()[1] + run()[2]
+    words = (run()[1] + run()[2]).replace("│", " ").splitlines()
+    first = [line.split()[0] for line in words if line.split()]
     stages = ["simulate", "contract", "train", "firmware", "golden"]
-    assert sorted(stages, key=text.index) == stages
+    assert [word for word in first if word in stages] == stages
 
 
 def test_doctor_json_is_one_document() -> None:

@@ -71,7 +71,7 @@ def figures(signal: Sample, background: Sample, rates: Sequence[float]) -> Figur
     above = []
     for i in index:
         weight = background.weight[b >= i]
-        above.append(float(weight.sum() ** 2 / np.sum(weight**2)) if len(weight) else 0.0)
+        above.append(float(weight.sum() ** 2 / np.sum(weight**2)) if weight.any() else 0.0)
     edges = np.append(levels, np.inf)
     return Figures(value, effs, tuple(float(edges[i]) for i in index), tuple(above))
 

@@ -32,7 +32,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
             f"no weights at {path}: train the model (`make train`) or use `zerobias import-weights`"
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"weights {path} cannot be read ({error}): restore the file") from error

@@ -1,0 +1,133 @@
+"""The report: verdicts follow from the numbers, JSON comes back, the terminal shows units and sources."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from zerobias.errors import DataError
+from zerobias.report import (
+    Agreement,
+    HeadroomRow,
+    Report,
+    assemble,
+    budgeted,
+    read_report,
+    render,
+    write_report,
+)
+from zerobias.targets import load_target
+
+UGT = load_target("ugt")
+
+
+def report(
+    mismatches: int = 0, latency: float | None = 25.0, source: Any = "estimate", **changes: Any
+) -> Report:
+    rows = (
+        budgeted(UGT, "hls4ml", "latency", latency, source, "toy"),
+        budgeted(UGT, "hls4ml", "lut", 4332.0, source, "toy"),
+    )
+    parts: dict[str, Any] = {
+        "model": "toy",
+        "version": "1.0.0",
+        "target": "ugt",
+        "digest": "0123456789abcdef",
+        "settings": {"strategy": "latency"},
+        "agreement": Agreement(
+            events=10,
+            extremes=90,
+            implementations=("reference", "csim"),
+            mismatches={"reference": 0, "csim": mismatches},
+        ),
+        "disagreements": ("csim differs",) if mismatches else (),
+        "hardware": rows,
+        "headroom": (),
+        "physics": None,
+    }
+    return assemble(**(parts | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "pass-on-estimates"),
+        ({"source": "vivado"}, "pass"),
+        ({"source": "vivado", "latency": None}, "pass-on-estimates"),
+        ({"latency": 50.0}, "pass-on-estimates"),
+        ({"latency": 50.01}, "fail"),
+        ({"mismatches": 1}, "fail"),
+    ],
+)
+def test_verdict_follows_from_the_numbers(changes: dict[str, Any], verdict: str) -> None:
+    assert report(**changes).verdict == verdict
+
+
+def test_overflow_fails_and_names_the_node() -> None:
+    row = HeadroomRow(
+        node="sum",
+        type="ap_ufixed<18,14>",
+        minimum=0,
+        maximum=32768,
+        bits_used=20,
+        bits_available=18,
+        overflows=True,
+    )
+    failed = report(headroom=(row,))
+    assert failed.verdict == "fail"
+    assert failed.causes == (
+        "node sum (ap_ufixed<18,14>) can overflow: values reach [0, 32768]; "
+        "widen its type or let it saturate",
+    )
+
+
+def test_budget_sentence_names_number_and_two_ways_out() -> None:
+    assert report(latency=62.5).causes == (
+        "latency of the hls4ml design is 62.5 ns (estimate), the budget is 50; "
+        "use fewer or narrower layers, or a target with a faster clock",
+    )
+
+
+def test_budgets_come_in_the_metric_s_unit() -> None:
+    row = budgeted(UGT, "hls4ml", "lut", 21660.0, "estimate", "toy")
+    assert (row.unit, row.budget, row.ok) == ("LUT", 21660.0, True)
+    assert budgeted(UGT, "hls4ml", "lut", 21661.0, "estimate", "toy").ok is False
+    assert budgeted(UGT, "hls4ml", "dsp", 0, "estimate", "toy").ok is True
+    assert budgeted(UGT, "hls4ml", "dsp", 1, "estimate", "toy").ok is False
+    free = budgeted(UGT, "hls4ml", "ff", 1e6, "estimate", "toy")
+    assert (free.budget, free.ok) == (None, None)
+
+
+def test_json_comes_back_and_is_deterministic(tmp_path: Path) -> None:
+    write_report(report(), tmp_path / "a" / "report.json")
+    write_report(report(), tmp_path / "b.json")
+    assert read_report(tmp_path / "b.json") == report()
+    assert (tmp_path / "a" / "report.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_not_a_report(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"model": 1}')
+    with pytest.raises(DataError, match="is not a report"):
+        read_report(tmp_path / "x.json")
+
+
+def test_terminal_text() -> None:
+    console = Console(width=110, record=True, color_system=None, file=io.StringIO())
+    console.print(render(report(mismatches=3), UGT))
+    text = "\n".join(line.rstrip() for line in console.export_text().splitlines())
+    assert text == (
+        "toy 1.0.0  target ugt (xc7vx690tffg1927-2, 240 MHz)  digest 01234567\n"
+        "agreement: csim DIFFERS, 97 of 100 events equal to the integer reference\n"
+        "hardware\n"
+        "design   metric      value                          budget          source\n"
+        "hls4ml  latency      25 ns   6 clocks, 1.00 BX       50 ns  ok  ≈ estimate\n"
+        "hls4ml      lut  4,332 LUT  1.00 % of the chip  21,660 LUT  ok  ≈ estimate\n"
+        "headroom over the contract's input box\n"
+        "node  type  minimum  maximum  bits  of\n"
+        "verdict: fail\n"
+        "  csim differs"
+    )

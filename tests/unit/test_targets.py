@@ -1,0 +1,83 @@
+"""Targets and specification files: what they hold and how a wrong one is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from zerobias.errors import SpecError
+from zerobias.specs import load_toml
+from zerobias.targets import load_target, target_names
+
+
+class Inner(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    width: int = 1
+
+
+class Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    name: str
+    part: tuple[Inner, ...] = ()
+    one: Inner | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", r"not valid TOML: Invalid value"),
+        ("part = []", r"name: Field required$"),
+        ('name = "a"\nnaem = 1', r"unknown key 'naem'; did you mean 'name'\?$"),
+        ('name = "a"\n[[part]]\nwidht = 2', r"unknown key 'part.0.widht'; did you mean 'width'\?$"),
+        ('name = "a"\n[one]\nx = 2', r"unknown key 'one.x'; did you mean 'width'\?$"),
+        (
+            'name = "a"\n[[part]]\nwidth = "wide"',
+            r"part.0.width: Input should be a valid integer.*\(given: 'wide'\)$",
+        ),
+    ],
+)
+def test_messages(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=message) as caught:
+        load_toml(path, Outer)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_missing_and_binary_files(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="cannot be read: No such file"):
+        load_toml(tmp_path / "none.toml", Outer)
+    (tmp_path / "bin.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SpecError, match="not valid TOML"):
+        load_toml(tmp_path / "bin.toml", Outer)
+
+
+def test_shipped_targets() -> None:
+    assert {"ugt", "ctp7"} <= set(target_names())
+    ugt = load_target("ugt")
+    assert ugt.part.startswith("xc7vx690t")
+    assert (ugt.clock_mhz, ugt.ceilings.latency_ns, ugt.ceilings.ii_bx, ugt.ceilings.lut_percent) == (
+        240,
+        50,
+        1,
+        5,
+    )
+    assert ugt.clocks_per_bx == pytest.approx(6)
+    assert ugt.capacity.lut == 433_200
+
+
+def test_unknown_target_lists_the_known() -> None:
+    with pytest.raises(SpecError, match=r"no target named 'vu9p': known are ctp7, ugt"):
+        load_target("vu9p")
+
+
+def test_a_ceiling_may_only_be_tightened() -> None:
+    ugt = load_target("ugt")
+    assert ugt.tightened({"latency_ns": 25}).ceilings.latency_ns == 25
+    assert ugt.tightened({"ff_percent": 10}).ceilings.ff_percent == 10
+    with pytest.raises(SpecError, match=r"latency_ns = 51 loosens target ugt \(50\).*at most 50"):
+        ugt.tightened({"latency_ns": 51})
+    with pytest.raises(SpecError, match="ceiling 'power' is unknown"):
+        ugt.tightened({"power": 1})
