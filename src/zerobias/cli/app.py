@@ -200,7 +200,6 @@ def firmware(
     """Write, simulate and verify the firmware of a model, with a report."""
     model = find_model(name, models)
     check_qkeras_owner()
-    load_keras()
     from zerobias.cli.build import build_firmware
     from zerobias.report import render
 

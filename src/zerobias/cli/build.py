@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from zerobias.cli.console import load_keras
 from zerobias.contract import Contract, IntArray
 from zerobias.errors import DataError
 from zerobias.events import EventSet, default_sample, file_digest, read
@@ -66,6 +67,7 @@ def build_firmware(model: Model, root: Path, step: Step, *, sample: Path | None 
         return Build(folder, read_report(folder / "report.json"), fresh=False)
     folder.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
+    load_keras()
 
     contract, target = model.contract, model.target
     step("integer reference and interval analysis")

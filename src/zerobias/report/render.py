@@ -58,9 +58,8 @@ def _agreement(report: Report) -> Text:
         wrong = report.agreement.mismatches.get(name, 0)
         exact = "exact" if wrong == 0 else "DIFFERS"
         lines.append(f"{name} {exact}, {total - wrong:,} of {total:,} events equal to the integer reference")
-    text = Text("agreement: ")
-    text.append("; ".join(lines), style="red" if any(report.agreement.mismatches.values()) else "green")
-    return text
+    style = "red" if any(report.agreement.mismatches.values()) else "green"
+    return Text.assemble("agreement: ", ("\n           ".join(lines), style))
 
 
 def _hardware(report: Report, target: Target) -> Table:
@@ -97,7 +96,11 @@ def _headroom(report: Report) -> Table:
     )
     for row in report.headroom:
         available = "free" if row.bits_available is None else str(row.bits_available)
-        overflow = Text("OVERFLOWS", style="bold red") if row.overflows else ""
+        note = Text("")
+        if row.overflows:
+            note = Text("OVERFLOWS", style="bold red")
+        elif row.bits_available is not None and row.bits_used > row.bits_available:
+            note = Text("saturates")
         table.add_row(
             row.node,
             row.type,
@@ -105,13 +108,13 @@ def _headroom(report: Report) -> Table:
             f"{row.maximum:,.6g}",
             str(row.bits_used),
             available,
-            overflow,
+            note,
         )
     return table
 
 
 def _physics(physics: PhysicsTable) -> Table:
-    rates = list(physics.rows[0].efficiency) if physics.rows else []
+    rates = sorted(physics.rows[0].efficiency, key=float, reverse=True) if physics.rows else []
     columns = [part for rate in rates for part in (f"eff. at {rate}", "bkg")]
     table = _table(
         f"physics on the {physics.split} split of {physics.sample} ({physics.replicas} bootstrap replicas)",
