@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from rich.console import CONSOLE_SVG_FORMAT, Console
+from rich.console import Console
 
 from zerobias.report import read_report, render
 from zerobias.shelves import build_root
@@ -25,9 +25,8 @@ def main(arguments: list[str]) -> int:
     report = read_report(build_root() / name / "report.json")
     console = Console(width=110, record=True, file=io.StringIO())
     console.print(render(report, find_model(name).target))
-    # Rich's template doubles its braces for str.format.
-    template = re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    svg = console.export_svg(title=f"make firmware MODEL={name}", code_format=template, unique_id="report")
+    svg = console.export_svg(title=f"make firmware MODEL={name}", unique_id="report")
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     Path(picture).write_text(svg.replace("Fira Code", "monospace"))
     return 0
 
