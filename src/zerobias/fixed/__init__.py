@@ -1,25 +1,38 @@
 """The integer reference: quantised Keras model -> fixed-point graph, exact values and intervals."""
 
+from zerobias.fixed import layers
 from zerobias.fixed.frontend import Builder, from_keras, handles
 from zerobias.fixed.graph import Graph, Headroom, Node
+from zerobias.fixed.merge import Add, Concatenate, Dot, Multiply, Subtract
 from zerobias.fixed.ops import Cast, Dense, FixedArray, Input, Interval, Op, Reshape, Square, Sum
 from zerobias.fixed.quantisers import quantiser_type
+from zerobias.fixed.windows import AveragePool, Conv, MaxPool, Windows
 
 __all__ = [
+    "Add",
+    "AveragePool",
     "Builder",
     "Cast",
+    "Concatenate",
+    "Conv",
     "Dense",
+    "Dot",
     "FixedArray",
     "Graph",
     "Headroom",
     "Input",
     "Interval",
+    "MaxPool",
+    "Multiply",
     "Node",
     "Op",
     "Reshape",
     "Square",
+    "Subtract",
     "Sum",
+    "Windows",
     "from_keras",
     "handles",
+    "layers",
     "quantiser_type",
 ]

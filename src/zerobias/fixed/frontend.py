@@ -20,7 +20,7 @@ from zerobias.fixed.quantisers import quantiser_type
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Builder", "from_keras", "handles"]
+__all__ = ["Builder", "activated", "from_keras", "handles", "quantised_weights"]
 
 
 class Builder:
@@ -88,32 +88,37 @@ def from_keras(model: keras.Model, contract: Contract) -> Graph:
     return graph
 
 
-def _weights(layer: Any, key: str) -> tuple[IntArray, FixedType]:
-    kind = quantiser_type(f"{layer.name} ({key})", getattr(layer, f"{key}_quantizer_internal"))
-    return kind.quantise(np.asarray(getattr(layer, key), dtype=np.float64)), kind
+def quantised_weights(layer: Any, array: str, quantiser: str) -> tuple[IntArray, FixedType]:
+    """Integers and type of a layer's array, by its quantiser.
+
+    Raises ``UnsupportedError`` when the array has no quantiser.
+    """
+    found = getattr(layer, f"{quantiser}_quantizer_internal")
+    if found is None:
+        raise UnsupportedError(
+            f"layer {layer.name}: the {array} has no quantiser; set {quantiser}_quantizer=quantized_bits(...)"
+        )
+    kind = quantiser_type(f"{layer.name} ({array})", found)
+    return kind.quantise(np.asarray(getattr(layer, array), dtype=np.float64)), kind
 
 
-@handles("QDense")
-def _dense(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
-    for key in ("kernel", "bias") if layer.use_bias else ("kernel",):
-        if getattr(layer, f"{key}_quantizer_internal") is None:
-            raise UnsupportedError(
-                f"layer {layer.name}: the {key} has no quantiser; set {key}_quantizer=quantized_bits(...)"
-            )
-    kernel, kernel_type = _weights(layer, "kernel")
-    if layer.use_bias:
-        bias, bias_type = _weights(layer, "bias")
-    else:
-        bias, bias_type = np.zeros(kernel.shape[1], dtype=np.int64), FixedType(1, 1)
-    name = builder.add(layer.name, Dense(kernel, kernel_type, bias, bias_type), *inputs)
-    return _activation(layer, builder, name)
-
-
-def _activation(layer: Any, builder: Builder, name: str) -> str:
+def activated(layer: Any, builder: Builder, name: str) -> str:
+    """Node of a layer's own activation behind node ``name``, or ``name`` when it has none."""
     activation = layer.activation
     if activation is None or getattr(activation, "__name__", "") == "linear":
         return name
     return builder.add(f"{layer.name}_act", Cast(quantiser_type(layer.name, activation)), name)
+
+
+@handles("QDense")
+def _dense(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
+    kernel, kernel_type = quantised_weights(layer, "kernel", "kernel")
+    if layer.use_bias:
+        bias, bias_type = quantised_weights(layer, "bias", "bias")
+    else:
+        bias, bias_type = np.zeros(kernel.shape[1], dtype=np.int64), FixedType(1, 1)
+    name = builder.add(layer.name, Dense(kernel, kernel_type, bias, bias_type), *inputs)
+    return activated(layer, builder, name)
 
 
 @handles("QActivation")

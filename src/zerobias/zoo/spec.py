@@ -25,9 +25,9 @@ class TargetSpec(_Spec):
 class HlsSettings(_Spec):
     """hls4ml settings: they are part of the report."""
 
-    strategy: Literal["latency", "resource", "distributed_arithmetic"] = "latency"
+    strategy: Literal["latency", "resource"] = "latency"
     reuse_factor: int = Field(default=1, ge=1)
-    io_type: Literal["io_parallel", "io_stream"] = "io_parallel"
+    io_type: Literal["io_parallel"] = "io_parallel"
 
 
 class ModelSpec(_Spec):
