@@ -35,7 +35,8 @@ def _convolution(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
     depthwise = type(layer).__name__ == "QDepthwiseConv2D"
     if getattr(layer, "groups", 1) != 1:
         raise UnsupportedError(f"layer {layer.name}: groups={layer.groups}; use groups=1")
-    kernel, kernel_type = quantised_weights(layer, "kernel", "depthwise" if depthwise else "kernel")
+    names = ("depthwise_kernel", "depthwise") if depthwise else ("kernel", "kernel")
+    kernel, kernel_type = quantised_weights(layer, *names)
     flat = depthwise_kernel(kernel) if depthwise else kernel.reshape(-1, kernel.shape[-1])
     if layer.use_bias:
         bias, bias_type = quantised_weights(layer, "bias", "bias")
@@ -57,8 +58,8 @@ def _average_pool(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
     count = int(np.prod(windows.size))
     if count & (count - 1) or windows.padded:
         raise UnsupportedError(
-            f"layer {layer.name}: a mean over {count} values (fewer at a padded border) is no binary fraction; "
-            "use windows of 2, 4, 8, ... values without padding"
+            f"layer {layer.name}: a mean over {count} values (fewer at a padded border) is no binary "
+            "fraction; use windows of 2, 4, 8, ... values without padding"
         )
     return builder.add(layer.name, AveragePool(windows), *inputs)
 

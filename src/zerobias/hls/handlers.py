@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from hls4ml.converters.keras_v3._base import KerasV3LayerHandler
+from hls4ml.converters.keras_v3.conv import ConvHandler
 from hls4ml.model.layers import register_layer
 from hls4ml.model.optimizer.passes.bit_exact import _produce_kif, get_input_kifs
 from hls4ml.model.optimizer.passes.hgq_proxy_model import FixedPointQuantizer
@@ -22,7 +23,14 @@ from hls4ml.model.optimizer.passes.hgq_proxy_model import FixedPointQuantizer
 from zerobias.contract import FixedType
 from zerobias.fixed import quantiser_type
 
-__all__ = ["ExactQuantizer", "QActivationHandler", "QDenseHandler", "SumOfSquaresHandler", "quantiser_node"]
+__all__ = [
+    "ExactQuantizer",
+    "QActivationHandler",
+    "QConvHandler",
+    "QDenseHandler",
+    "SumOfSquaresHandler",
+    "quantiser_node",
+]
 
 Node = dict[str, Any]
 
@@ -83,6 +91,20 @@ def _dense(name: str, source: str, target: str, kernel: Any, bias: Any) -> Node:
     }
 
 
+def _quantised(layer: Any, array: str, quantiser: str) -> Any:
+    return np.asarray(getattr(layer, f"{quantiser}_quantizer_internal")(getattr(layer, array)))
+
+
+def _activated(layer: Any, node: Node, target: str) -> tuple[Node, ...]:
+    """``node`` followed by the layer's own quantised activation, if it has one."""
+    activation = layer.activation
+    if activation is None or getattr(activation, "__name__", "") == "linear":
+        return (node,)
+    node["output_keras_tensor_names"] = [f"{target}_sum"]
+    kind = quantiser_type(layer.name, activation)
+    return node, quantiser_node(f"{layer.name}_act", f"{target}_sum", target, kind)
+
+
 class QDenseHandler(KerasV3LayerHandler):  # type: ignore[misc]
     """QDense with its optional quantised activation."""
 
@@ -90,20 +112,35 @@ class QDenseHandler(KerasV3LayerHandler):  # type: ignore[misc]
 
     def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
         """Nodes of the layer."""
-
-        def values(key: str) -> Any:
-            return np.asarray(getattr(layer, f"{key}_quantizer_internal")(getattr(layer, key)))
-
         source, target = inputs[0].name, outputs[0].name
-        bias = values("bias") if layer.use_bias else None
-        activation = layer.activation
-        if activation is None or getattr(activation, "__name__", "") == "linear":
-            return (_dense(layer.name, source, target, values("kernel"), bias),)
-        inner = f"{target}_sum"
-        return (
-            _dense(layer.name, source, inner, values("kernel"), bias),
-            quantiser_node(f"{layer.name}_act", inner, target, quantiser_type(layer.name, activation)),
-        )
+        kernel = _quantised(layer, "kernel", "kernel")
+        bias = _quantised(layer, "bias", "bias") if layer.use_bias else None
+        return _activated(layer, _dense(layer.name, source, target, kernel, bias), target)
+
+
+class QConvHandler(ConvHandler):  # type: ignore[misc]
+    """QConv1D, QConv2D and QDepthwiseConv2D with their optional quantised activation."""
+
+    handles = (
+        "qkeras.qconvolutional.QConv1D",
+        "qkeras.qconvolutional.QConv2D",
+        "qkeras.qconvolutional.QDepthwiseConv2D",
+    )
+
+    def default_class_name(self, layer: Any) -> str:
+        """hls4ml's name of the layer: Keras' without the Q."""
+        return type(layer).__name__[1:]
+
+    def load_weight(self, layer: Any, key: str) -> Any:
+        """Quantised values."""
+        if key == "kernel" and type(layer).__name__ == "QDepthwiseConv2D":
+            return _quantised(layer, "depthwise_kernel", "depthwise")
+        return _quantised(layer, key, key)
+
+    def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
+        """Nodes of the layer."""
+        node: Node = {**self.default_config, **super().handle(layer, inputs, outputs)}
+        return _activated(layer, node, outputs[0].name)
 
 
 class QActivationHandler(KerasV3LayerHandler):  # type: ignore[misc]
