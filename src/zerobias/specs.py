@@ -57,7 +57,10 @@ def _keys(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     for part in path:
         if isinstance(part, int):
             continue
-        current = _model_in(current.model_fields[part].annotation)
+        field = current.model_fields.get(part)
+        if field is None:  # a key of a mapping, or the member of a union: no one table to name
+            return []
+        current = _model_in(field.annotation)
         if current is None:
             return []
     return [field.alias or name for name, field in current.model_fields.items()]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zerobias.errors import SpecError
 from zerobias.shelves import shelf
-from zerobias.specs import load_toml
+from zerobias.specs import load_toml, validate
 
 __all__ = ["Capacity", "Ceilings", "Target", "load_target", "target_names"]
 
@@ -29,12 +29,12 @@ class Capacity(_Spec):
 class Ceilings(_Spec):
     """Upper limits; an absent one is not checked. ``*_percent`` are shares of the chip's capacity."""
 
-    latency_ns: float | None = Field(default=None, gt=0)
-    ii_bx: float | None = Field(default=None, gt=0)
-    lut_percent: float | None = Field(default=None, gt=0)
-    ff_percent: float | None = Field(default=None, gt=0)
-    dsp_percent: float | None = Field(default=None, ge=0)
-    bram_percent: float | None = Field(default=None, ge=0)
+    latency_ns: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    ii_bx: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    lut_percent: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    ff_percent: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    dsp_percent: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    bram_percent: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class Target(_Spec):
@@ -63,18 +63,21 @@ class Target(_Spec):
     def tightened(self, ceilings: Mapping[str, float]) -> Target:
         """This target with a model's own ceilings.
 
-        Raises ``SpecError`` for an unknown ceiling or one above the target's.
+        Raises ``SpecError`` for an unknown ceiling, one that is no number, or one above the target's.
         """
-        for key, value in ceilings.items():
+        for key in ceilings:
             if key not in Ceilings.model_fields:
                 raise SpecError(f"ceiling {key!r} is unknown: there are {', '.join(Ceilings.model_fields)}")
+        checked = validate(dict(ceilings), Ceilings, f"ceilings on target {self.name}")
+        given = checked.model_dump(exclude_none=True)
+        for key, value in given.items():
             own = getattr(self.ceilings, key)
             if own is not None and value > own:
                 raise SpecError(
                     f"ceiling {key} = {value:g} loosens target {self.name} ({own:g}): "
                     f"a model may only tighten it, give at most {own:g}"
                 )
-        return self.model_copy(update={"ceilings": self.ceilings.model_copy(update=dict(ceilings))})
+        return self.model_copy(update={"ceilings": self.ceilings.model_copy(update=given)})
 
 
 def target_names() -> tuple[str, ...]:

@@ -117,8 +117,16 @@ def test_baselines_by_hand() -> None:
     objects[0, 9] = [100, 30, 4]
     objects[0, 10] = [80, -60, 9]  # too forward for HT
     objects[0, 11] = [59, 0, 9]  # below 30 GeV
-    found = {name: int(value[0]) for name, value in baseline_scores(objects).items()}
+    found = {name: int(value[0]) for name, value in baseline_scores("objects", objects).items()}
     assert found == {"met": 50, "ht": 100, "leading_jet": 100, "sum_pt": 50 + 20 + 100 + 80 + 59}
+
+
+def test_region_baselines_by_hand() -> None:
+    regions = np.zeros((2, 18, 14), dtype=np.uint16)
+    regions[1, 3, 4], regions[1, 17, 13] = 1023, 2
+    found = {name: value.tolist() for name, value in baseline_scores("regions", regions).items()}
+    assert found == {"sum_et": [0, 1025], "max_et": [0, 1023], "sum_et2": [0, 1023**2 + 4]}
+    assert baseline_scores("wafers", regions) == {}
 
 
 def table(shift: float, seed: int = 4) -> object:

@@ -164,7 +164,7 @@ def _physics(model: Model, graph: Graph, events: EventSet, sample: str) -> Physi
         if floating is not None:
             inputs = (shaped(contract, graph, raw) * contract.network_type.lsb).astype(np.float32)
             found["model_float"] = floating.predict(inputs, verbose=0).reshape(-1)
-        return found | baseline_scores(part.collections["objects"])
+        return found | baseline_scores(contract.spec.collection, part.collections[contract.spec.collection])
 
     background = events.of("zero_bias", "test")
     signals = {name: events.of(name, "test") for name in events.signals}

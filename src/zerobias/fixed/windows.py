@@ -66,16 +66,17 @@ class Conv(Op):
     dense: Dense
     windows: Windows
 
-    def _rows(self, x: _Array, lead: int) -> _Array:
+    def rows(self, x: _Array, lead: int) -> _Array:
+        """What the dense layer sees at each position: (lead, *positions, size x channels)."""
         flat = self.windows.flat(x, lead)
         return flat.reshape(*flat.shape[:-2], -1)
 
     def evaluate(self, *inputs: FixedArray) -> FixedArray:
-        return self.dense.evaluate(FixedArray(self._rows(inputs[0].value, 1), inputs[0].frac))
+        return self.dense.evaluate(FixedArray(self.rows(inputs[0].value, 1), inputs[0].frac))
 
     def interval(self, *inputs: Interval) -> Interval:
         x = inputs[0]
-        return self.dense.interval(Interval(self._rows(x.low, 0), self._rows(x.high, 0), x.frac, x.zeros))
+        return self.dense.interval(Interval(self.rows(x.low, 0), self.rows(x.high, 0), x.frac, x.zeros))
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from zerobias.contract import Contract, IntArray
-from zerobias.fixed import Cast, Dense, Graph, Square, Sum
+from zerobias.fixed import (
+    Add,
+    AveragePool,
+    Cast,
+    Conv,
+    Dense,
+    Dot,
+    Graph,
+    Interval,
+    MaxPool,
+    Multiply,
+    Op,
+    Square,
+    Subtract,
+    Sum,
+)
 from zerobias.targets import Target
 
 __all__ = ["Estimate", "constant_bits", "estimate", "signed_digits"]
@@ -53,33 +68,90 @@ def estimate(contract: Contract, graph: Graph, target: Target) -> Estimate:
     per_clock = max(1, math.floor(target.clock_ns * _USABLE_CLOCK / _LEVEL_NS))
     ff = sum(contract.raw_type.width for _ in contract.features)
     for node in graph.nodes[1:]:
-        source = intervals[node.inputs[0]]
-        width = np.array([_bits(a, b) for a, b in zip(source.low.flat, source.high.flat, strict=True)])
-        own = 0
-        if isinstance(node.op, Dense):
-            ebops += int((constant_bits(node.op.kernel) * width[:, None]).sum())
-            digits = signed_digits(node.op.kernel)
-            multipliers += int(np.count_nonzero(digits))
-            terms = digits.sum(axis=0) + (node.op.bias != 0)
-            adders += int(np.maximum(terms - 1, 0).sum())
-            own = math.ceil(math.log2(max(int(terms.max()), 1)))
-        elif isinstance(node.op, Square):
-            multipliers += len(width)
-            small = width <= _LUT_MULTIPLIER_BITS
-            ebops += int((width[small] ** 2).sum())
-            dsp += int((~small).sum())
-            own = math.ceil(math.log2(max(int(width.max()), 2)))
-        elif isinstance(node.op, Sum):
-            adders += source.low.shape[-1] - 1
-            ebops += int(width.sum())
-            own = math.ceil(math.log2(source.low.shape[-1]))
-        elif isinstance(node.op, Cast):
-            own = _CAST_LEVELS if node.op.kind.overflow != "WRAP" or node.op.kind.rounding != "TRN" else 0
-        result = intervals[node.name]
-        bits = sum(_bits(a, b) for a, b in zip(result.low.flat, result.high.flat, strict=True))
-        ff += bits * math.ceil(own / per_clock)
-        levels += own
+        cost = _cost(node.op, [intervals[name] for name in node.inputs])
+        ebops += cost.ebops
+        multipliers += cost.multipliers
+        adders += cost.adders
+        dsp += cost.dsp
+        levels += cost.levels
+        ff += int(_widths(intervals[node.name]).sum()) * math.ceil(cost.levels / per_clock)
     return Estimate(ebops, multipliers, adders, dsp, ff, levels, math.ceil(levels / per_clock) + 2)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    ebops: int = 0
+    multipliers: int = 0
+    adders: int = 0
+    dsp: int = 0
+    levels: int = 0
+
+
+def _cost(op: Op, inputs: list[Interval]) -> _Cost:
+    """Cost of one node; ``levels`` is the depth of its adder tree."""
+    if isinstance(op, Dense):
+        return _matrix(op, _widths(inputs[0]).reshape(1, -1))
+    if isinstance(op, Conv):
+        x = inputs[0]
+        rows = Interval(op.rows(x.low, 0), op.rows(x.high, 0), x.frac)
+        return _matrix(op.dense, _widths(rows).reshape(-1, op.dense.kernel.shape[0]))
+    width = _widths(inputs[0])
+    if isinstance(op, Cast):
+        rounds = op.kind.overflow != "WRAP" or op.kind.rounding != "TRN"
+        return _Cost(levels=_CAST_LEVELS if rounds else 0)
+    if isinstance(op, Square):
+        return _products(width, width)
+    if isinstance(op, Multiply):
+        return _products(width, _widths(inputs[1]))
+    if isinstance(op, Dot):
+        product = _products(width, _widths(inputs[1]))
+        tree = _Cost(product.ebops, product.multipliers, len(width) - 1, product.dsp)
+        return replace(tree, levels=product.levels + _depth(len(width)))
+    if isinstance(op, Sum):
+        terms = inputs[0].low.shape[-1]
+        return _Cost(int(width.sum()), 0, len(width) - len(width) // terms, 0, _depth(terms))
+    if isinstance(op, AveragePool | MaxPool):
+        terms = int(np.prod(op.windows.size))
+        windows = op.windows.flat(width.reshape(inputs[0].low.shape), 0)
+        return _Cost(int(windows.sum()), 0, (terms - 1) * windows.size // terms, 0, _depth(terms))
+    if isinstance(op, Add | Subtract):
+        terms = len(inputs)
+        return _Cost(int(width.sum()) * (terms - 1), 0, len(width) * (terms - 1), 0, _depth(terms))
+    return _Cost()
+
+
+def _matrix(op: Dense, width: IntArray) -> _Cost:
+    """Constant matrix applied to rows of inputs whose bits are ``width`` (rows, inputs)."""
+    rows = len(width)
+    digits = signed_digits(op.kernel)
+    terms = digits.sum(axis=0) + (op.bias != 0)
+    return _Cost(
+        ebops=int((width @ constant_bits(op.kernel)).sum()),
+        multipliers=rows * int(np.count_nonzero(digits)),
+        adders=rows * int(np.maximum(terms - 1, 0).sum()),
+        levels=_depth(int(terms.max())),
+    )
+
+
+def _products(first: IntArray, second: IntArray) -> _Cost:
+    """Products of two variables, element by element."""
+    small = np.maximum(first, second) <= _LUT_MULTIPLIER_BITS
+    return _Cost(
+        ebops=int((first * second)[small].sum()),
+        multipliers=len(first),
+        dsp=int((~small).sum()),
+        levels=_depth(int(max(first.max(), second.max()))),
+    )
+
+
+def _depth(terms: int) -> int:
+    return math.ceil(math.log2(max(terms, 1)))
+
+
+def _widths(interval: Interval) -> IntArray:
+    """Bits of each element, flat."""
+    pairs = zip(interval.low.flat, interval.high.flat, strict=True)
+    return np.array([_bits(low, high) for low, high in pairs], dtype=np.int64)
 
 
 def constant_bits(value: IntArray) -> IntArray:

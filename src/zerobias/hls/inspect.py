@@ -9,7 +9,7 @@ import numpy as np
 
 from zerobias.contract import FixedType, IntArray
 from zerobias.errors import SpecError
-from zerobias.fixed import Dense, Graph
+from zerobias.fixed import Conv, Dense, Graph
 from zerobias.hls.project import HlsProject
 
 __all__ = ["suspect"]
@@ -22,7 +22,9 @@ def suspect(project: HlsProject, graph: Graph, low: IntArray, high: IntArray, la
     range that inputs in [low, high] can reach.
     """
     node = next((n for n in graph if n.name == layer), None)
-    if node is None or not isinstance(node.op, Dense):
+    op = node.op if node is not None else None
+    dense = op.dense if isinstance(op, Conv) else op
+    if not isinstance(dense, Dense):
         return ""
     firmware = project.path / "firmware"
     call = re.search(
@@ -32,7 +34,6 @@ def suspect(project: HlsProject, graph: Graph, low: IntArray, high: IntArray, la
     )
     if call is None:
         return f"layer {layer} is not called in {project.name}.cpp"
-    dense = node.op
     for array, want, kind, title in (
         (call[1], dense.kernel, dense.kernel_type, "weight"),
         (call[2], dense.bias, dense.bias_type, "bias"),

@@ -18,6 +18,8 @@ from zerobias.errors import DataError
 __all__ = ["Figures", "Sample", "auc", "efficiency", "figures", "replicate"]
 
 _Array = NDArray[np.float64]
+_ROUNDING = 1e-9
+"""Relative margin for the rounding of sums of weights: a share of exactly the rate is allowed."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def replicate(
     """AUC (replicas,) and efficiencies (replicas, rates) of bootstrap replicas.
 
     ``*_counts`` (replicas, events) say how often each event is drawn; the same counts given for two
-    scores make the comparison paired.
+    scores make the comparison paired. A replica that draws no weight of one class is NaN.
     """
     levels, s, b = _levels(signal, background)
     values = np.empty(len(signal_counts))
@@ -113,8 +115,10 @@ def _from_histograms(
 ) -> tuple[float, tuple[float, ...], list[int]]:
     below = np.cumsum(background) - background
     total = float(signal.sum() * background.sum())
+    if total == 0:
+        return np.nan, (np.nan,) * len(rates), [0] * len(rates)
     value = float(np.sum(signal * (below + 0.5 * background))) / total
     signal_above = np.append(np.cumsum(signal[::-1])[::-1], 0.0) / signal.sum()
     share = np.append(np.cumsum(background[::-1])[::-1], 0.0) / background.sum()
-    index = [int(np.argmax(share <= rate)) for rate in rates]
+    index = [int(np.argmax(share <= rate * (1 + _ROUNDING))) for rate in rates]
     return value, tuple(float(signal_above[i]) for i in index), index

@@ -24,7 +24,7 @@ class _Row(BaseModel):
 
 
 class Value(_Row):
-    """A figure with its bootstrap error (standard deviation over the replicas)."""
+    """A figure with its bootstrap error (standard deviation over the replicas that hold both classes)."""
 
     value: float
     error: float
@@ -132,7 +132,7 @@ def physics_table(
             low, high = int(edges[index]) + (index > 0), int(edges[index + 1])
             in_b = (background_npu >= low) & (background_npu <= high)
             in_s = (signal_npu[signal] >= low) & (signal_npu[signal] <= high)
-            if in_s.sum() < 2 or in_b.sum() < 2:
+            if in_s.sum() < 2 or in_b.sum() < 2 or background_weight[in_b].sum() <= 0:
                 continue
             pair = (
                 Sample(scores[MODEL][in_s], np.ones(int(in_s.sum()))),
@@ -160,4 +160,4 @@ def physics_table(
 
 
 def _value(central: float, replicas: NDArray[np.float64]) -> Value:
-    return Value(value=central, error=float(np.std(replicas, ddof=1)))
+    return Value(value=central, error=float(np.nanstd(replicas, ddof=1)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from zerobias.physics import PhysicsTable
 from zerobias.targets import Target
@@ -68,6 +70,13 @@ class Report(_Part):
     verdict: Literal["pass", "pass-on-estimates", "fail"]
     causes: tuple[str, ...]
 
+    @model_validator(mode="after")
+    def _verdict_follows(self) -> Self:
+        implied = _verdict(self.agreement, self.hardware, self.headroom, self.causes)
+        if self.verdict != implied:
+            raise ValueError(f"verdict {self.verdict!r} contradicts the numbers, which imply {implied!r}")
+        return self
+
 
 def budgeted(
     target: Target,
@@ -94,7 +103,8 @@ def budgeted(
         "dsp": ("DSP", share(ceilings.dsp_percent, capacity.dsp)),
         "bram": ("BRAM36", share(ceilings.bram_percent, capacity.bram36)),
     }[metric]
-    ok = None if value is None or budget is None else value <= budget
+    # Clocks times a period such as 1/240 us carry a rounding error: 30 clocks are 125.00000000000001 ns.
+    ok = None if value is None or budget is None else value <= budget or math.isclose(value, budget)
     return HardwareRow(
         design=design,
         metric=metric,
@@ -125,7 +135,13 @@ def assemble(
     ``fail`` when an implementation differs, a node can overflow or a budget is exceeded;
     ``pass-on-estimates`` when a budgeted figure is an estimate or unknown; else ``pass``.
     """
-    causes = list(disagreements)
+    causes = [*disagreements, *_uncompared(agreement)]
+    if any(agreement.mismatches.values()) and not disagreements:
+        worst = max(agreement.mismatches, key=lambda name: agreement.mismatches[name])
+        causes.append(
+            f"{worst} differs from the integer reference on {agreement.mismatches[worst]} events; "
+            "compare layer by layer, or rebuild from the released weights"
+        )
     causes += [
         f"node {row.node} ({row.type}) can overflow: values reach [{row.minimum:g}, {row.maximum:g}]; "
         "widen its type or let it saturate"
@@ -138,10 +154,6 @@ def assemble(
         for row in hardware
         if row.ok is False
     ]
-    failed = bool(causes) or any(agreement.mismatches.values())
-    unproven = any(
-        row.budget is not None and (row.source == "estimate" or row.value is None) for row in hardware
-    )
     return Report(
         model=model,
         version=version,
@@ -152,9 +164,46 @@ def assemble(
         hardware=hardware,
         headroom=headroom,
         physics=physics,
-        verdict="fail" if failed else "pass-on-estimates" if unproven else "pass",
+        verdict=_verdict(agreement, hardware, headroom, causes),
         causes=tuple(causes),
     )
+
+
+def _uncompared(agreement: Agreement) -> list[str]:
+    """Sentences on what was never compared: agreement over nothing proves nothing."""
+    others = [name for name in agreement.implementations if name != "reference"]
+    causes = []
+    if not others:
+        causes.append("no implementation was compared with the integer reference; run the C simulation")
+    if agreement.events + agreement.extremes == 0:
+        causes.append("agreement was checked on 0 events; give a sample with a test split")
+    causes += [
+        f"{name} has no mismatch count; compare it with the integer reference, or leave it out"
+        for name in others
+        if name not in agreement.mismatches
+    ]
+    return causes
+
+
+def _verdict(
+    agreement: Agreement,
+    hardware: tuple[HardwareRow, ...],
+    headroom: tuple[HeadroomRow, ...],
+    causes: Sequence[str],
+) -> Literal["pass", "pass-on-estimates", "fail"]:
+    """The verdict that the parts of a report imply."""
+    if (
+        causes
+        or _uncompared(agreement)
+        or any(agreement.mismatches.values())
+        or any(row.overflows for row in headroom)
+        or any(row.ok is False for row in hardware)
+    ):
+        return "fail"
+    budgets = [row for row in hardware if row.budget is not None]
+    if not budgets or any(row.source == "estimate" or row.value is None for row in budgets):
+        return "pass-on-estimates"
+    return "pass"
 
 
 _WAYS_OUT: dict[str, str] = {

@@ -94,6 +94,7 @@ def _headroom(report: Report) -> Table:
     table = _table(
         "headroom over the contract's input box", "node", "type", "minimum", "maximum", "bits", "of", ""
     )
+    table.columns[1].no_wrap, table.columns[1].overflow = False, "fold"
     for row in report.headroom:
         available = "free" if row.bits_available is None else str(row.bits_available)
         note = Text("")

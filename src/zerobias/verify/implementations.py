@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.contract import Contract, IntArray, preprocessing_layer
 from zerobias.errors import UnsupportedError
-from zerobias.fixed import Dense, Graph, Sum
+from zerobias.fixed import Conv, Dense, Graph, Sum
 from zerobias.hls import HlsProject, compile_csim, run_csim, suspect, trace_csim
 from zerobias.verify.gate import Implementation
 
@@ -91,16 +91,22 @@ def _check_float32(contract: Contract, graph: Graph) -> None:
     """A float32 sum is exact in any order when the sum of magnitudes stays below 2**24 LSBs."""
     intervals = graph.intervals(*contract.box)
     for node in graph.nodes[1:]:
-        if not isinstance(node.op, Dense | Sum):
-            continue
         x = intervals[node.inputs[0]]
         reach = np.maximum(abs(x.low), abs(x.high))
-        if isinstance(node.op, Dense):
-            magnitude = reach @ abs(node.op.kernel.astype(object)) * 2 ** (
-                node.op.frac(x.frac) - x.frac - node.op.kernel_type.frac
-            ) + abs(node.op.bias.astype(object)) * 2 ** (node.op.frac(x.frac) - node.op.bias_type.frac)
-        else:
+        if isinstance(node.op, Dense | Conv):
+            dense = node.op.dense if isinstance(node.op, Conv) else node.op
+            rows = node.op.rows(reach, 0) if isinstance(node.op, Conv) else reach
+            frac = dense.frac(x.frac)
+            kernel: Any = np.abs(dense.kernel).astype(object)
+            bias: Any = np.abs(dense.bias).astype(object)
+            magnitude = rows @ (kernel << (frac - x.frac - dense.kernel_type.frac)) + (
+                bias << (frac - dense.bias_type.frac)
+            )
+        elif isinstance(node.op, Sum):
             magnitude = reach.sum(axis=-1)
+        else:
+            result = intervals[node.name]
+            magnitude = np.maximum(abs(result.low), abs(result.high))
         bits = int(np.max(magnitude)).bit_length()
         if bits > _FLOAT32_BITS:
             raise UnsupportedError(
