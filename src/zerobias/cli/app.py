@@ -234,6 +234,43 @@ def golden(
     )
 
 
+@app.command()
+@guarded
+def compare(
+    left: Annotated[Path, typer.Argument(help=".npz, .csv or text: ours, a board's, another emulator's.")],
+    right: Annotated[Path, typer.Argument(help="The file to hold against it.")],
+    name: Annotated[str | None, typer.Option("--model", help="Names the features of `raw`.")] = None,
+    models: ModelsFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two files of vectors or scores: first differing event, feature or layer."""
+    from zerobias.verify import compare_files
+
+    features = [] if name is None else [f.name for f in find_model(name, models).contract.features]
+    found = compare_files(left, right)
+    table = Table("array", "events", "differ", "first event", "column", "left", "right", "distance", box=None)
+    for row in found.arrays:
+        column = "" if row.first_column is None else str(row.first_column)
+        if row.name == "raw" and row.first_column is not None and row.first_column < len(features):
+            column = features[row.first_column]
+        cells = (row.first_event, column, row.left, row.right, row.distance)
+        shown = ["" if cell is None else str(cell) for cell in cells]
+        table.add_row(
+            row.name, str(row.events), str(row.differing), *shown, style="red" if row.differing else None
+        )
+    for side, names in (("left", found.only_left), ("right", found.only_right)):
+        for lonely in names:
+            table.add_row(lonely, f"only in the {side} file", style="red")
+    emit(found.model_dump(mode="json"), as_json, table)
+    if not found.equal:
+        first = next((row for row in found.arrays if row.differing), None)
+        raise GateError(
+            f"{first.name} differs in {first.differing} of {first.events} events, first in event {first.first_event}"
+            if first is not None
+            else f"the files hold different arrays: {', '.join((*found.only_left, *found.only_right))}"
+        )
+
+
 def _replace_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path`` whole or not at all."""
     temporary = path.with_name(f".{path.name}.tmp")

@@ -1,20 +1,25 @@
 """Verification: all implementations on all vectors, equal or the first diverging layer."""
 
+from zerobias.verify.files import ArrayComparison, Comparison, compare_files, read_arrays
 from zerobias.verify.gate import Disagreement, Implementation, Verdict, compare
 from zerobias.verify.golden import Golden, golden_inputs, read_golden, write_golden
 from zerobias.verify.implementations import csim_implementation, keras_implementation
 from zerobias.verify.vectors import extreme_events
 
 __all__ = [
+    "ArrayComparison",
+    "Comparison",
     "Disagreement",
     "Golden",
     "Implementation",
     "Verdict",
     "compare",
+    "compare_files",
     "csim_implementation",
     "extreme_events",
     "golden_inputs",
     "keras_implementation",
+    "read_arrays",
     "read_golden",
     "write_golden",
 ]
