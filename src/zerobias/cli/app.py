@@ -264,11 +264,11 @@ def compare(
     emit(found.model_dump(mode="json"), as_json, table)
     if not found.equal:
         first = next((row for row in found.arrays if row.differing), None)
-        raise GateError(
-            f"{first.name} differs in {first.differing} of {first.events} events, first in event {first.first_event}"
-            if first is not None
-            else f"the files hold different arrays: {', '.join((*found.only_left, *found.only_right))}"
-        )
+        if first is None:
+            lonely = ", ".join((*found.only_left, *found.only_right))
+            raise GateError(f"the files hold different arrays: {lonely}")
+        counts = f"{first.differing} of {first.events} events, first in event {first.first_event}"
+        raise GateError(f"{first.name} differs in {counts}")
 
 
 def _replace_text(path: Path, text: str) -> None:

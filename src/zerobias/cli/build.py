@@ -30,7 +30,7 @@ from zerobias.report import (
     write_report,
 )
 from zerobias.verify import compare, csim_implementation, extreme_events, keras_implementation
-from zerobias.zoo import Model
+from zerobias.zoo import Model, digest, read_weights
 
 __all__ = ["Build", "build_firmware", "reference", "shaped"]
 
@@ -189,7 +189,7 @@ def shaped(contract: Contract, graph: Graph, raw: IntArray) -> IntArray:
 
 def _digest(model: Model, project: HlsProject) -> str:
     """SHA-256 of weights and written sources: two builds of the same model share it."""
-    state = hashlib.sha256(model.weights_path("quantised").read_bytes())
+    state = hashlib.sha256(digest(read_weights(model.weights_path("quantised"))).encode())
     for path in sorted(p for p in project.path.rglob("*") if p.is_file()):
         state.update(str(path.relative_to(project.path)).encode() + path.read_bytes())
     return state.hexdigest()

@@ -47,7 +47,7 @@ def write_weights(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **{key: arrays[key] for key in sorted(arrays)})
+        np.savez_compressed(stream, allow_pickle=False, **{key: arrays[key] for key in sorted(arrays)})
     os.replace(temporary, path)
 
 
