@@ -5,7 +5,7 @@ override MODEL := $(value MODEL)
 export MODEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup doctor firmware train golden simulate test test-long lint lock clean need-model
+.PHONY: bench help setup doctor firmware train golden simulate test test-long lint lock clean need-model
 
 STAMP := .venv/.stamp
 BIN := .venv/bin
@@ -49,6 +49,9 @@ lint: $(STAMP) ## Check style, types and the direction of imports
 	@$(BIN)/python tools/check_imports.py src/zerobias
 
 # Versions in requirements.txt stay while they fit pyproject.toml; delete the file first to move to the newest.
+bench: $(STAMP) ## Measure speed against the references, into firmware/build/bench.json
+	@$(BIN)/python tools/bench.py
+
 lock: ## Write requirements.txt, the locked versions of all dependencies
 	@$(FIND_PYTHON); $$python -m venv .cache/lock
 	@.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)

@@ -76,3 +76,13 @@ def test_quantise_rounds_ties_to_even_and_refuses_nan() -> None:
     assert kind.quantise(np.array([0.0625, 0.1875, 100.0, -100.0])).tolist() == [0, 2, 31, -32]
     with pytest.raises(SpecError, match="finite"):
         kind.quantise(np.array([np.nan]))
+
+
+@pytest.mark.parametrize("rounding", ["TRN", "RND", "RND_CONV"])
+def test_rounding_beyond_float64_is_exact(rounding: str) -> None:
+    kind = FixedType(60, 60, True, rounding, "SAT")
+    values = [2**60 + 8, 2**60 + 24, 2**60 + 9, -(2**60) - 8, -(2**60) - 9, 2**53 + 8, 8, 24]
+    found = kind.round(np.array(values), 4)
+    assert found.tolist() == [
+        cast_exactly(Fraction(v, 16), FixedType(62, 62, True, rounding, "SAT")) for v in values
+    ]

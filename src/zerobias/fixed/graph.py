@@ -14,7 +14,7 @@ from zerobias.fixed.ops import Cast, FixedArray, Input, Interval, Op
 
 __all__ = ["Graph", "Headroom", "Node"]
 
-_CHUNK = 8192
+_CHUNK = 512  # events whose intermediate results stay in the cache
 
 
 @dataclass(frozen=True)

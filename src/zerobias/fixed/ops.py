@@ -138,10 +138,12 @@ class Dense(Op):
         x = inputs[0]
         frac = self.frac(x.frac)
         left = frac - x.frac - self.kernel_type.frac
-        # Matrix products run in float64 when no partial sum can reach 2**53, which is then exact.
-        reach = int(np.abs(x.value).max(initial=0)) * int(np.abs(self.kernel).sum(axis=0).max(initial=0))
+        # Matrix products run in the narrowest float type that no partial sum can overfill: exact, and fast.
+        largest = max(int(x.value.max(initial=0)), -int(x.value.min(initial=0)))
+        reach = largest * int(np.abs(self.kernel).sum(axis=0).max(initial=0))
         if reach < 2**53:
-            product = (x.value.astype(np.float64) @ self.kernel.astype(np.float64)).astype(np.int64)
+            kind = np.float32 if reach < 2**24 else np.float64
+            product = (x.value.astype(kind) @ self.kernel.astype(kind)).astype(np.int64)
         else:
             product = x.value @ self.kernel
         return FixedArray((product << left) + (self.bias << (frac - self.bias_type.frac)), frac)

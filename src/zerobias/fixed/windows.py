@@ -43,7 +43,7 @@ class Windows:
         """(lead, *spatial, channels) -> (lead, *positions, *size, channels); ``fill`` where padded."""
         axes = tuple(range(lead, lead + len(self.size)))
         pads = [(0, 0)] * lead + list(self.padding) + [(0, 0)]
-        padded = np.pad(x, pads, constant_values=fill)
+        padded = np.pad(x, pads, constant_values=fill) if self.padded else x
         view = np.lib.stride_tricks.sliding_window_view(padded, self.size, axes)
         steps = (slice(None),) * lead + tuple(slice(None, None, s) for s in self.strides)
         return np.moveaxis(view[steps], lead + len(self.size), -1)

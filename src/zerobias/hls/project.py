@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zerobias.targets import Target
     from zerobias.zoo import ModelSpec
 
-__all__ = ["HlsLayer", "HlsProject", "namespace", "write_project"]
+__all__ = ["HlsLayer", "HlsProject", "hls4ml_model", "namespace", "write_project"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def write_project(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         written = Path(scratch) / "hls4ml"
-        hls_model = _convert(spec, model, contract, target, space, written)
+        hls_model = hls4ml_model(spec, model, contract, target, space, written)
         fresh = Path(scratch) / "project"
         shutil.copytree(written / "firmware", fresh / "firmware")
         inputs = hls_model.get_input_variables()
@@ -104,9 +104,10 @@ def write_project(
     return HlsProject(path, spec.name, space, tuple(_layers(hls_model)))
 
 
-def _convert(
+def hls4ml_model(
     spec: ModelSpec, model: keras.Model, contract: Contract, target: Target, space: str, out: Path
 ) -> Any:
+    """hls4ml's own model of a quantised network in C++ namespace ``space``, written to the folder ``out``."""
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         from hls4ml.converters import create_config

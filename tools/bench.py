@@ -1,0 +1,99 @@
+"""Speed of the project against its references, in one run: ``make bench``.
+
+Writes ``firmware/build/bench.json``: rows of name, value, unit, reference, reference_value, ratio.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zerobias.cli.build import build_firmware, reference, shaped
+from zerobias.cli.console import load_keras
+from zerobias.hls.project import hls4ml_model
+from zerobias.shelves import build_root
+from zerobias.verify import extreme_events
+from zerobias.zoo import Model, find_model, model_names
+
+__all__ = ["main"]
+
+_FIRMWARE_LIMIT_S = 60.0
+_EVENTS, _HLS4ML_EVENTS = 200_000, 20_000
+
+
+def row(name: str, value: float, unit: str, against: str, reference_value: float) -> dict[str, Any]:
+    """One line of the table; ``ratio`` is value / reference_value."""
+    return {
+        "name": name,
+        "value": value,
+        "unit": unit,
+        "reference": against,
+        "reference_value": reference_value,
+        "ratio": value / reference_value,
+    }
+
+
+def best_rate(work: Callable[[], Any], events: int) -> float:
+    """Events a second, best of three."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return events / min(times)
+
+
+def measure(model: Model) -> list[dict[str, Any]]:
+    """The rows of one model."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        build_firmware(model, Path(folder), lambda step: None)
+        seconds = time.perf_counter() - start
+        network, graph = reference(model)
+        raw = extreme_events(model.contract, random=_EVENTS)
+        inputs = shaped(model.contract, graph, raw)
+        ours = best_rate(lambda: graph.evaluate(inputs), len(inputs))
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            theirs_model = hls4ml_model(
+                model.spec, network, model.contract, model.target, "bench", Path(folder) / "hls4ml"
+            )
+            theirs_model.compile()
+            some = np.ascontiguousarray(inputs[:_HLS4ML_EVENTS] * model.contract.network_type.lsb, np.float32)
+            theirs = best_rate(lambda: theirs_model.predict(some), len(some))
+    return [
+        row(f"{model.name}: firmware from released weights", seconds, "s", "limit", _FIRMWARE_LIMIT_S),
+        row(f"{model.name}: integer reference", ours, "events/s", "hls4ml predict", theirs),
+    ]
+
+
+def main() -> int:
+    """Measure every model on the shelf."""
+    load_keras()
+    rows = [line for name in model_names() for line in measure(find_model(name))]
+    path = build_root() / "bench.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(".bench.json.tmp")
+    temporary.write_text(json.dumps(rows, indent=2) + "\n")
+    os.replace(temporary, path)
+    for line in rows:
+        sys.stdout.write(
+            f"{line['name']:45s} {line['value']:12,.1f} {line['unit']:9s} "
+            f"{line['ratio']:8.2f} x {line['reference']} ({line['reference_value']:,.1f})\n"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
