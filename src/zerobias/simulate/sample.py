@@ -77,16 +77,16 @@ def simulate(
     splits share no pool interaction. ``progress`` is called with (step, done, total).
     """
     seeds = _seeds(seed)
-    with _executor(workers) as execute:
+    with _Executor(workers) as execute:
         pools, strata = _make_pools(detector, card, processes, seeds, execute, progress)
-        batches = list(_batches(card, processes, strata, seeds))
-        _state.update(pools=pools, strata=strata, detector=detector)
-        results: list[Crossings] = []
-        with _executor(workers) as fresh:  # started now, so that it inherits the pools
-            for result in fresh(_run_batch, batches):
-                results.append(result)
-                progress("overlay", len(results), len(batches))
-        _state.clear()
+    batches = list(_batches(card, processes, strata, seeds))
+    _state.update(pools=pools, strata=strata, detector=detector)
+    results: list[Crossings] = []
+    with _Executor(workers) as execute:  # forked now, so that its workers inherit the pools
+        for result in execute(_run_batch, batches):
+            results.append(result)
+            progress("overlay", len(results), len(batches))
+    _state.clear()
     return EventSet(
         {
             "objects": np.concatenate([r.objects for r in results]),
@@ -160,7 +160,7 @@ def _seeds(seed: int) -> Iterator[int]:
         yield int(rng.integers(1, _MAX_PYTHIA_SEED))
 
 
-class _executor:  # noqa: N801
+class _Executor:
     """Map in order over a function's arguments, in this process or in forked workers."""
 
     def __init__(self, workers: int) -> None:
