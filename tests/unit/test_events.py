@@ -76,7 +76,9 @@ def test_selection_by_name() -> None:
         ({"weight": np.array([1, -1.0, 1, 1, 1, 1])}, "weight of event 1 is -1"),
         ({"process": np.full(6, 2, "uint8")}, "process of event 0 is 2: it must be below 2"),
         ({"split": np.full(6, 3, "uint8")}, "split of event 0 is 3"),
-        ({"process_names": ("a", "a")}, "repeat"),
+        ({"process_names": ("zero_bias", "a", "a")}, "repeat"),
+        ({"process_names": ("ttbar", "zero_bias")}, "the first 'zero_bias'"),
+        ({"process_names": ("zero_bias", 2)}, "they are strings"),
     ],
 )
 def test_wrong_contents_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -99,6 +101,19 @@ def damaged(path: Path, how: str) -> None:
                 del file["npu"]
             elif how == "names":
                 file.attrs["process_names"] = "not JSON"
+            elif how == "number":
+                file.attrs["process_names"] = "3"
+            elif how == "nan":
+                file["weight"][2] = np.nan
+            elif how == "group":
+                del file["npu"]
+                file.create_group("npu")
+            elif how == "scalar":
+                del file["weight"]
+                file["weight"] = 1.0
+            elif how == "vast":
+                del file["weight"]
+                file.create_dataset("weight", shape=(10**14,), dtype="f8", chunks=(4096,))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +125,11 @@ def damaged(path: Path, how: str) -> None:
         ("format", "format is 'other'"),
         ("lacks", "lacks npu; it holds"),
         ("names", "cannot be read as an event file"),
+        ("number", "process_names must be a JSON list"),
+        ("nan", "weight of event 2 is nan"),
+        ("group", "npu is not an array"),
+        ("scalar", "weight is not an array"),
+        ("vast", "cannot be read as an event file"),
     ],
 )
 def test_damaged_files(tmp_path: Path, how: str, message: str) -> None:
@@ -139,6 +159,10 @@ def test_hash_is_checked(tmp_path: Path) -> None:
     stamp = tmp_path / "a.h5.sha256"
     stamp.write_text(f"{file_digest(path)}  a.h5\n")
     assert checked_sample(path) == path
+    stamp.write_text("")
+    with pytest.raises(DataError, match="expected none"):
+        checked_sample(path)
+    stamp.write_text(f"{file_digest(path)}  a.h5\n")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)

@@ -14,6 +14,7 @@ from zerobias.shelves import shelf
 from zerobias.simulate import load_cards, simulate_to_file
 from zerobias.simulate.generate import Particles, generate
 from zerobias.simulate.level1 import egammas, insert, jets, met, regions
+from zerobias.simulate.sample import _batches
 from zerobias.simulate.spec import SuepCard
 from zerobias.simulate.strata import Strata, truncated_poisson
 from zerobias.simulate.suep import boost, decay_scalar, two_body
@@ -129,6 +130,25 @@ def test_closure_weighted_strata_are_the_plain_crossings() -> None:
     mixed = (plain[:, 1] > 0) & (plain[:, 2] == 0)
     found = sum(p * ((m[:, 1] > 0) & (m[:, 2] == 0)).mean() for p, m in parts)
     assert abs(found - mixed.mean()) < 0.015
+
+
+def test_weights_of_every_split_sum_to_one_at_any_scale() -> None:
+    card = load_cards()[1]
+    forced = tuple(s.forced > 0 for s in card.slice)
+    strata = Strata((0.983, 0.009, 0.0045, 0.003, 2e-4, 2e-4, 5e-5, 4e-5, 1e-5), forced, 52.0, 6.0)
+    tiny = card.model_copy(
+        update={
+            "natural": 3,
+            "slice": tuple(
+                s.model_copy(update={"forced": int(f)}) for s, f in zip(card.slice, forced, strict=True)
+            ),
+        }
+    )
+    for recipe in (card, tiny):
+        batches = list(_batches(recipe, (), strata, iter(range(1000))))
+        for split in range(3):
+            total = sum(b.weight * b.events for b in batches if b.split == split)
+            assert total == pytest.approx(1.0, abs=1e-12)
 
 
 def test_truncated_poisson_has_the_closed_form_mean() -> None:

@@ -83,10 +83,8 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Make simulated zero bias and signals (needs the extra `gen`)."""
-    try:
-        from zerobias.simulate import simulate_to_file
-    except ImportError as error:
-        raise InputError("simulation needs Pythia 8 and numba: pip install 'zerobias[gen]'") from error
+    from zerobias.simulate import simulate_to_file
+
     path = output or shelf("triggers") / "sample" / "l1_sample.h5"
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=err) as bar:

@@ -75,6 +75,12 @@ class EventSet:
                 raise DataError(
                     f"{name} of event {bad[0]} is {getattr(self, name)[bad[0]]}: it must be below {limit}"
                 )
+        if not all(isinstance(n, str) for n in self.process_names) or self.process_names[:1] != (
+            "zero_bias",
+        ):
+            raise DataError(
+                f"process names are {self.process_names}: they are strings, the first 'zero_bias'"
+            )
         if len(set(self.process_names)) != len(self.process_names):
             raise DataError(f"process names {self.process_names} repeat: give each process its own name")
 

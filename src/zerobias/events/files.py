@@ -38,18 +38,30 @@ def read(path: Path, collections: Sequence[str] | None = None) -> EventSet:
             missing = [name for name in (*wanted, *_COLUMNS) if name not in file]
             if missing:
                 raise DataError(f"{path}: lacks {', '.join(missing)}; it holds {', '.join(file)}")
+            for name in (*wanted, *_COLUMNS):
+                if not isinstance(file[name], h5py.Dataset) or not file[name].shape:
+                    raise DataError(f"{path}: {name} is not an array with one row an event: restore the file")
             columns = {name: file[name][...] for name in _COLUMNS}
-            return EventSet(
-                {name: file[name][...] for name in wanted},
-                columns["weight"],
-                columns["npu"],
-                columns["process"],
-                columns["split"],
-                tuple(json.loads(file.attrs["process_names"])),
-                json.loads(file.attrs["provenance"]),
-            )
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+            names, provenance = (json.loads(file.attrs[key]) for key in ("process_names", "provenance"))
+            if not isinstance(names, list) or not isinstance(provenance, dict):
+                raise DataError(
+                    f"{path}: process_names must be a JSON list and provenance an object: restore the file"
+                )
+            arrays = {name: file[name][...] for name in wanted}
+    except (OSError, KeyError, ValueError, RuntimeError, MemoryError) as error:
         raise DataError(f"{path} cannot be read as an event file ({error}): restore it") from error
+    try:
+        return EventSet(
+            arrays,
+            columns["weight"],
+            columns["npu"],
+            columns["process"],
+            columns["split"],
+            tuple(names),
+            provenance,
+        )
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def write(path: Path, events: EventSet) -> None:
@@ -99,7 +111,8 @@ def checked_sample(path: Path) -> Path:
         raise DataError(
             f"sample {path} or its hash {stamp.name} is missing: restore both or run `make simulate`"
         )
-    expected, found = stamp.read_text().split()[0], file_digest(path)
+    words, found = stamp.read_text().split(), file_digest(path)
+    expected = words[0] if words else "none"
     if expected != found:
         raise DataError(
             f"sample {path} is damaged: SHA-256 {found[:16]}…, expected {expected[:16]}…; "

@@ -1,5 +1,12 @@
 """Simulation (extra ``gen``): process cards and detector constants -> EventSet."""
 
+from zerobias.errors import ToolError
+
+try:
+    import numba  # noqa: F401
+except ImportError as error:
+    raise ToolError("simulation needs Pythia 8 and numba: pip install 'zerobias[gen]'") from error
+
 from zerobias.simulate.sample import simulate, simulate_to_file
 from zerobias.simulate.spec import Detector, ProcessCard, ZeroBiasCard, load_cards
 

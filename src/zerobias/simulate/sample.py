@@ -220,9 +220,8 @@ def _batches(
         for stratum, wanted in [(-1, card.natural)] + [
             (i, s.forced) for i, s in enumerate(card.slice) if s.forced
         ]:
-            events = round(wanted * _POOL_SHARES[split])
-            if not events:
-                continue
+            # At least one: a split without a stratum would lack its probability.
+            events = max(1, round(wanted * _POOL_SHARES[split]))
             weight = strata.probability(stratum) / events
             for start in range(0, events, _CROSSINGS_PER_CHUNK):
                 size = min(_CROSSINGS_PER_CHUNK, events - start)
