@@ -17,11 +17,20 @@ SPLITS = ("train", "tuning", "test")
 SHAPES: Mapping[str, tuple[tuple[int, ...], str]] = {
     "objects": ((19, 3), "int16"),
     "regions": ((18, 14), "uint16"),
+    "region_bits": ((18, 14), "uint8"),
+    "taus": ((4, 3), "int16"),
+    "ht": ((), "uint16"),
+    "wafer": ((48,), "uint32"),
+    "wafer_place": ((5,), "int16"),
+    "wafer_energy": ((), "uint32"),
 }
 """Shape of one event and type of the known collections.
 
 ``objects``: MET, 4 e/gamma, 4 muons, 10 jets x (hwPt, hwEta, hwPhi), pT-ordered, absent = 0, 0, 0.
-``regions``: calorimeter region ET, iphi x ieta, LSB 0.5 GeV.
+``regions``: calorimeter region ET, iphi x ieta, LSB 0.5 GeV. ``region_bits``: bit 0 tau, bit 1 e/gamma.
+``taus``: as ``objects``. ``ht``: scalar sum of jets, LSB 0.5 GeV.
+``wafer``: charges of one HGCAL wafer's 48 trigger cells in ADC counts; ``wafer_place``: layer, u, v,
+type (0-2), 1000 eta; ``wafer_energy``: energy of the signal particle in MeV, 0 for pile-up alone.
 """
 
 
