@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ import numpy as np
 
 from zerobias.cli.build import build_firmware, reference, shaped
 from zerobias.cli.console import load_keras
+from zerobias.files import write_text
 from zerobias.hls.project import hls4ml_model
 from zerobias.shelves import build_root
 from zerobias.verify import extreme_events
@@ -67,7 +67,7 @@ def measure(model: Model) -> list[dict[str, Any]]:
         with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             theirs_model = hls4ml_model(
-                model.spec, network, model.contract, model.target, "bench", Path(folder) / "hls4ml"
+                model.spec, network, graph, model.contract, model.target, "bench", Path(folder) / "hls4ml"
             )
             theirs_model.compile()
             some = np.ascontiguousarray(inputs[:_HLS4ML_EVENTS] * model.contract.network_type.lsb, np.float32)
@@ -83,10 +83,7 @@ def main() -> int:
     load_keras()
     rows = [line for name in model_names() for line in measure(find_model(name))]
     path = build_root() / "bench.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(".bench.json.tmp")
-    temporary.write_text(json.dumps(rows, indent=2) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(rows, indent=2) + "\n")
     for line in rows:
         sys.stdout.write(
             f"{line['name']:45s} {line['value']:12,.1f} {line['unit']:9s} "

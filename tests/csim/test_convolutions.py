@@ -71,9 +71,35 @@ def conv1d(size: int, strides: int, padding: str) -> Callable[[Any], Any]:
     return body
 
 
-def depthwise2d(x: Any) -> Any:
-    x = layers.Reshape((5, 3, 2), name="grid")(x)
-    return act("relu")(depthwise((2, 2), name="conv")(x))
+def depthwise2d(size: tuple[int, int], strides: tuple[int, int], padding: str) -> Callable[[Any], Any]:
+    def body(x: Any) -> Any:
+        x = layers.Reshape((5, 3, 2), name="grid")(x)
+        return act("relu")(depthwise(size, strides=strides, padding=padding, name="conv")(x))
+
+    return body
+
+
+def three_branches(layer: Any) -> Callable[[Any], Any]:
+    """hls4ml's own layers join two tensors."""
+
+    def body(x: Any) -> Any:
+        kinds = (relu("ap_ufixed<6,4>"), bits("ap_fixed<8,5>"), bits("ap_fixed<5,3>"))
+        return layer(
+            [
+                q(qkeras.QDense, 4, activation=kind, name=name)(x)
+                for kind, name in zip(kinds, "abc", strict=True)
+            ]
+        )
+
+    return body
+
+
+def two_quantisers(x: Any) -> Any:
+    """One sum read through two types."""
+    x = q(qkeras.QDense, 4, name="a")(x)
+    coarse = qkeras.QActivation(bits("ap_fixed<5,5>"), name="coarse")(x)
+    fine = qkeras.QActivation(relu("ap_ufixed<8,5>"), name="fine")(x)
+    return layers.Subtract(name="join")([coarse, fine])
 
 
 def pooled(layer: Callable[..., Any], shape: tuple[int, ...], **settings: Any) -> Callable[[Any], Any]:
@@ -111,13 +137,17 @@ BODIES: dict[str, Callable[[Any], Any]] = {
     "conv2d-twice": two_convolutions,
     "conv1d-3-1-same": conv1d(3, 1, "same"),
     "conv1d-2-2-valid": conv1d(2, 2, "valid"),
-    "depthwise2d-2x2": depthwise2d,
+    "depthwise2d-2x2-1-valid": depthwise2d((2, 2), (1, 1), "valid"),
+    "depthwise2d-3x3-2-same": depthwise2d((3, 3), (2, 2), "same"),
     "maxpool2d-2x2": pooled(layers.MaxPooling2D, (6, 5, 1), pool_size=(2, 2)),
     "maxpool2d-3x2-1": pooled(layers.MaxPooling2D, (6, 5, 1), pool_size=(3, 2), strides=(1, 1)),
     "maxpool1d-2": pooled(layers.MaxPooling1D, (10, 3), pool_size=2),
     "averagepool2d-2x2": pooled(layers.AveragePooling2D, (6, 5, 1), pool_size=(2, 2)),
     "averagepool1d-4": pooled(layers.AveragePooling1D, (10, 3), pool_size=4, strides=2),
     "add": merged(layers.Add(name="join")),
+    "add-three": three_branches(layers.Add(name="join")),
+    "concatenate-three": three_branches(layers.Concatenate(name="join")),
+    "two-quantisers": two_quantisers,
     "subtract": merged(layers.Subtract(name="join")),
     "multiply": merged(layers.Multiply(name="join")),
     "concatenate": merged(layers.Concatenate(name="join")),

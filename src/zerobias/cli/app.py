@@ -16,6 +16,7 @@ from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
 from zerobias.errors import GateError, InputError
 from zerobias.events import default_sample, read
+from zerobias.files import write_text
 from zerobias.shelves import build_root, shelf
 from zerobias.zoo import find_model, model_names, read_weights, with_contract, write_weights
 
@@ -130,7 +131,7 @@ def fit(name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_
             f"{path}: {count} of {len(fields)} fields declare `offset = [...], shift = [...]` on one line; "
             "write both for every field"
         )
-    _replace_text(path, text)
+    write_text(path, text)
     emit(fitted.model_dump(mode="json"), as_json, f"{path}: offsets and shifts of {count} fields written")
 
 
@@ -177,7 +178,7 @@ def import_weights(
     rounded = sum(int((kept[key] != given[key]).sum()) for key in kept)
     write_weights(model.weights_path("quantised"), kept)
     if declaration is not None:
-        _replace_text(model.folder / "model.toml", declaration)
+        write_text(model.folder / "model.toml", declaration)
     model.weights_path("float").unlink(missing_ok=True)  # it belonged to the former weights
     emit(
         {"path": str(model.weights_path("quantised")), "digest": digest(kept), "rounded": rounded},
@@ -267,10 +268,3 @@ def compare(
             raise GateError(f"the files hold different arrays: {lonely}")
         counts = f"{first.differing} of {first.events} events, first in event {first.first_event}"
         raise GateError(f"{first.name} differs in {counts}")
-
-
-def _replace_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from zerobias.cli.console import load_keras
-from zerobias.contract import Contract, IntArray
+from zerobias.cli.stages import key_of, locked, stage, tree_digest
+from zerobias.contract import Contract, IntArray, unit_fault
 from zerobias.errors import DataError
 from zerobias.events import EventSet, default_sample, file_digest, read
 from zerobias.fixed import Graph, Headroom, from_keras
-from zerobias.hls import HlsProject, estimate, write_project
+from zerobias.hls import Estimate, HlsProject, compiler_version, estimate, namespace, write_project
 from zerobias.physics import PhysicsTable, baseline_scores, physics_table
 from zerobias.report import (
     Agreement,
@@ -26,9 +26,9 @@ from zerobias.report import (
     Report,
     assemble,
     budgeted,
-    read_report,
     write_report,
 )
+from zerobias.shelves import shelf
 from zerobias.verify import compare, csim_implementation, extreme_events, keras_implementation
 from zerobias.zoo import Model, digest, read_weights
 
@@ -40,7 +40,7 @@ _TOOLS = ("tensorflow", "keras", "qkeras-v3", "hls4ml", "numpy")
 
 @dataclass(frozen=True)
 class Build:
-    """Where a build lies and what it found; ``fresh`` is False when nothing had changed."""
+    """Where a build lies and what it found; ``fresh`` is False when nothing was done."""
 
     folder: Path
     report: Report
@@ -57,65 +57,143 @@ def build_firmware(model: Model, root: Path, step: Step, *, sample: Path | None 
     """Write, compile, verify and report the firmware of ``model`` in ``root``/<name>.
 
     ``step`` is told what is being done. ``sample`` is an event file (default: the shipped sample).
-    A build whose inputs did not change is read back.
+    A stage whose inputs did not change is read back; another process that builds here is waited for.
     """
     folder = root / model.name
-    sample = sample or default_sample()
-    key = _key(model, sample)
-    stamp = folder / "inputs.sha256"
-    if stamp.is_file() and stamp.read_text() == key and (folder / "report.json").is_file():
-        return Build(folder, read_report(folder / "report.json"), fresh=False)
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp.unlink(missing_ok=True)
-    load_keras()
+    with locked(folder, lambda: step(f"waiting for another build in {folder}")):
+        return _build(model, folder, step, sample or default_sample())
 
-    contract, target = model.contract, model.target
-    step("integer reference and interval analysis")
-    network, graph = reference(model)
-    intervals = graph.intervals(*contract.box)
-    step("HLS project")
-    project = write_project(model.spec, network, graph, contract, target, folder / "hls")
-    headroom = (*graph.headroom(intervals), *project.accumulator_headroom(graph, *contract.box))
-    step("C simulation: compiling")
-    csim = csim_implementation(project, contract, graph)
-    step("agreement on all test events and extremes")
-    events = read(sample)
-    raw = contract.flatten(events.of(split="test").collections[contract.spec.collection])
-    verdict = compare(
-        contract, graph, [keras_implementation(network, contract, graph), csim], raw, extreme_events(contract)
-    )
-    step("physics")
-    physics = _physics(model, graph, events, sample.name)
-    report = assemble(
-        model=model.name,
-        version=model.spec.version,
-        target=target.name,
-        digest=_digest(model, project),
-        settings={
-            **model.spec.hls.model_dump(),
-            "part": target.part,
-            "clock_mhz": target.clock_mhz,
-            "tools": {name: version(name) for name in _TOOLS},
-        },
-        agreement=Agreement(
+
+def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
+    contract, spec = model.contract, model.spec
+    keys, loaded = _Keys(model, sample), _Loaded(model, sample, step)
+    project = HlsProject(folder / "hls", model.name, namespace(model.name, spec.version), ())
+
+    def write() -> dict[str, Any]:
+        network, graph = loaded.reference
+        step("HLS project")
+        written = write_project(spec, network, graph, contract, model.target, project.path)
+        intervals = graph.intervals(*contract.box)
+        headroom = (*graph.headroom(intervals), *written.accumulator_headroom(graph, *contract.box))
+        return {
+            "headroom": [_headroom_row(row).model_dump(mode="json") for row in headroom],
+            "estimate": asdict(estimate(contract, graph, model.target)),
+        }
+
+    def agree() -> dict[str, Any]:
+        network, graph = loaded.reference
+        step("C simulation: compiling")
+        csim = csim_implementation(project, contract, graph)
+        step("agreement on all test events and extremes")
+        raw = contract.flatten(loaded.events.of(split="test").collections[contract.spec.collection])
+        both = [keras_implementation(network, contract, graph), csim]
+        verdict = compare(contract, graph, both, raw, extreme_events(contract))
+        agreement = Agreement(
             events=verdict.events,
             extremes=verdict.extremes,
             implementations=verdict.implementations,
             mismatches=verdict.mismatches,
-        ),
-        disagreements=tuple(str(d) for d in verdict.disagreements),
-        hardware=_hardware(model, graph),
-        headroom=tuple(_headroom_row(row) for row in headroom),
-        physics=physics,
+        )
+        return {
+            "agreement": agreement.model_dump(mode="json"),
+            "disagreements": [*(str(d) for d in verdict.disagreements), *_unit_faults(model, loaded.events)],
+        }
+
+    def study() -> dict[str, Any]:
+        step("physics")
+        table = _physics(model, loaded.reference[1], loaded.events, sample.name)
+        return {"table": None if table is None else table.model_dump(mode="json")}
+
+    written = stage(folder, "project", keys.project, write, tree=project.path)
+    sources = tree_digest(project.path)
+    agreed = stage(folder, "agreement", key_of(keys.agreement, sources), agree)
+    studied = stage(folder, "physics", keys.physics, study)
+    report = assemble(
+        model=model.name,
+        version=spec.version,
+        target=model.target.name,
+        digest=key_of(digest(read_weights(model.weights_path("quantised"))), sources),
+        settings={
+            **spec.hls.model_dump(),
+            "part": model.target.part,
+            "clock_mhz": model.target.clock_mhz,
+            "tools": tool_versions(),
+        },
+        agreement=Agreement.model_validate(agreed["agreement"]),
+        disagreements=tuple(agreed["disagreements"]),
+        hardware=_hardware(model, Estimate(**written["estimate"])),
+        headroom=tuple(HeadroomRow.model_validate(row) for row in written["headroom"]),
+        physics=None if studied["table"] is None else PhysicsTable.model_validate(studied["table"]),
     )
-    write_report(report, folder / "report.json")
-    stamp.write_text(key)
-    return Build(folder, report, fresh=True)
+    path = folder / "report.json"
+    before = path.read_bytes() if path.is_file() else b""
+    write_report(report, path)
+    return Build(folder, report, loaded.used or path.read_bytes() != before)
 
 
-def _hardware(model: Model, graph: Graph) -> tuple[HardwareRow, ...]:
+class _Loaded:
+    """The network, its graph and the events, loaded when a stage first needs them."""
+
+    def __init__(self, model: Model, sample: Path, step: Step) -> None:
+        self._model, self._sample, self._step = model, sample, step
+        self.used = False
+
+    @cached_property
+    def reference(self) -> tuple[Any, Graph]:
+        """The quantised network and its fixed-point graph."""
+        self.used = True
+        self._step("integer reference and interval analysis")
+        load_keras()
+        return reference(self._model)
+
+    @cached_property
+    def events(self) -> EventSet:
+        """The sample."""
+        return read(self._sample)
+
+
+class _Keys:
+    """Keys of the stages: everything each result depends on, and nothing else."""
+
+    def __init__(self, model: Model, sample: Path) -> None:
+        spec, target = model.spec, model.target
+        weights = model.weights_path("quantised")
+        if not weights.is_file():
+            raise DataError(
+                f"model {model.name} has no weights at {weights}: "
+                f"run `make train MODEL={model.name}` or `zerobias import-weights`"
+            )
+        engine = Path(__file__).resolve().parents[1]
+        code = [file_digest(path) for path in sorted(engine.rglob("*.py"))]
+        own = [file_digest(path) for path in sorted(model.folder.glob("*.py"))]
+        network = spec.model_dump(mode="json", include={"name", "version", "network", "contract"})
+        common = [code, own, network, file_digest(weights), tool_versions()]
+        templates = tree_digest(shelf("firmware") / "templates")
+        self.project = key_of(
+            common, templates, spec.hls.model_dump(), target.part, target.clock_mhz, target.bx_ns
+        )
+        self.agreement = key_of(common, file_digest(sample), compiler_version())
+        floating = model.weights_path("float")
+        self.physics = key_of(
+            common, file_digest(sample), sample.name, file_digest(floating) if floating.is_file() else None
+        )
+
+
+def tool_versions() -> dict[str, str]:
+    """Versions of the packages that a build depends on."""
+    return {name: version(name) for name in _TOOLS}
+
+
+def _unit_faults(model: Model, events: EventSet) -> list[str]:
+    """A sentence when the contract's offsets are in another unit than the sample's values."""
+    train = events.of("zero_bias", "train")
+    collection = train.collections[model.contract.spec.collection]
+    fault = unit_fault(model.contract.spec, collection, train.weight) if len(train) else None
+    return [] if fault is None else [fault]
+
+
+def _hardware(model: Model, found: Estimate) -> tuple[HardwareRow, ...]:
     target, settings = model.target, model.spec.hls
-    found = estimate(model.contract, graph, target)
     reuse = settings.reuse_factor
     cycles = found.cycles + reuse - 1
     rows: list[tuple[Any, float, str]] = [
@@ -185,29 +263,3 @@ def _physics(model: Model, graph: Graph, events: EventSet, sample: str) -> Physi
 def shaped(contract: Contract, graph: Graph, raw: IntArray) -> IntArray:
     """Network input integers in the shape the graph takes."""
     return contract.scale(raw).reshape(len(raw), *graph.input.shape)
-
-
-def _digest(model: Model, project: HlsProject) -> str:
-    """SHA-256 of weights and written sources: two builds of the same model share it."""
-    state = hashlib.sha256(digest(read_weights(model.weights_path("quantised"))).encode())
-    for path in sorted(p for p in project.path.rglob("*") if p.is_file()):
-        state.update(str(path.relative_to(project.path)).encode() + path.read_bytes())
-    return state.hexdigest()
-
-
-def _key(model: Model, sample: Path) -> str:
-    """SHA-256 of everything a build depends on."""
-    engine = Path(__file__).resolve().parents[1]
-    files = sorted(engine.rglob("*.py"))
-    files += sorted(
-        p for p in model.folder.rglob("*") if p.is_file() and p.suffix in (".py", ".toml", ".npz")
-    )
-    if not model.weights_path("quantised").is_file():
-        raise DataError(
-            f"model {model.name} has no weights at {model.weights_path('quantised')}: "
-            f"run `make train MODEL={model.name}` or `zerobias import-weights`"
-        )
-    parts = [path.name + hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
-    parts += [file_digest(sample), model.target.model_dump_json()]
-    parts += [f"{name} {version(name)}" for name in _TOOLS]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

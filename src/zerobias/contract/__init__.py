@@ -2,7 +2,7 @@
 
 from zerobias.contract.contract import Contract, Feature
 from zerobias.contract.cpp import markdown_table, scaling_header
-from zerobias.contract.fit import fit_contract
+from zerobias.contract.fit import fit_contract, unit_fault
 from zerobias.contract.fixedtype import FixedType, IntArray
 from zerobias.contract.preprocessing import cast_values, preprocessing_layer
 from zerobias.contract.spec import ContractSpec, FieldSpec, GroupSpec, TypeField
@@ -21,4 +21,5 @@ __all__ = [
     "markdown_table",
     "preprocessing_layer",
     "scaling_header",
+    "unit_fault",
 ]

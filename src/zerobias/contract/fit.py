@@ -17,9 +17,11 @@ from zerobias.contract.fixedtype import FixedType
 from zerobias.contract.spec import ContractSpec, FieldSpec
 from zerobias.errors import DataError
 
-__all__ = ["fit_contract"]
+__all__ = ["fit_contract", "unit_fault"]
 
 _log = logging.getLogger(__name__)
+_UNIT_MARGIN = 0.25
+"""log2 of how far from exactly two the factor of a wrong unit may be: 2 x 2**+-0.25 is 1.7 to 2.4."""
 
 
 def fit_contract(
@@ -73,6 +75,39 @@ def fit_contract(
         )
         groups.append(group.model_copy(update={"fields": fields}))
     return spec.model_copy(update={"group": tuple(groups)})
+
+
+def unit_fault(
+    spec: ContractSpec, collection: NDArray[np.generic], weight: NDArray[np.float64]
+) -> str | None:
+    """A sentence when the offsets in GeV are twice or half of what ``fit_contract`` finds, else None.
+
+    A table fitted on hardware integers of 0.5 GeV and read in GeV is off by exactly two in every entry;
+    such a table was shipped once. Other differences are a matter of the sample.
+    """
+    try:
+        fitted = fit_contract(spec, collection, weight)
+    except DataError:
+        return None
+    pairs = [
+        (declared, found)
+        for group, again in zip(spec.group, fitted.group, strict=True)
+        for field, refitted in zip(group.fields, again.fields, strict=True)
+        if field.unit == "GeV"
+        for declared, found in zip(field.offset * len(refitted.offset), refitted.offset, strict=False)
+        if declared > 0 and found > 0
+    ]
+    if not pairs:
+        return None
+    factor = float(np.median([declared / found for declared, found in pairs]))
+    for wrong, cause in ((2.0, "hardware integers"), (0.5, "twice the input vector")):
+        if abs(np.log2(factor / wrong)) < _UNIT_MARGIN:
+            return (
+                f"the contract's offsets in GeV are {factor:.2f} times the sample's medians: the table was "
+                f"fitted in another unit ({cause}); write offsets in units of raw x step, as "
+                "`zerobias fit-contract` does"
+            )
+    return None
 
 
 def _fit_field(

@@ -1,11 +1,13 @@
 """The integer reference: quantised Keras model -> fixed-point graph, exact values and intervals."""
 
 from zerobias.fixed import layers
-from zerobias.fixed.frontend import Builder, from_keras, handles
-from zerobias.fixed.graph import Graph, Headroom, Node
+from zerobias.fixed.activations import LeakyRelu, slope_shift
+from zerobias.fixed.frontend import from_keras, handles
+from zerobias.fixed.graph import Builder, Graph, Headroom, Node
 from zerobias.fixed.merge import Add, Concatenate, Dot, Multiply, Subtract
 from zerobias.fixed.ops import Cast, Dense, FixedArray, Input, Interval, Op, Reshape, Square, Sum
 from zerobias.fixed.quantisers import quantiser_type
+from zerobias.fixed.tables import Table, staircase
 from zerobias.fixed.windows import AveragePool, Conv, MaxPool, Windows
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Headroom",
     "Input",
     "Interval",
+    "LeakyRelu",
     "MaxPool",
     "Multiply",
     "Node",
@@ -30,9 +33,12 @@ __all__ = [
     "Square",
     "Subtract",
     "Sum",
+    "Table",
     "Windows",
     "from_keras",
     "handles",
     "layers",
     "quantiser_type",
+    "slope_shift",
+    "staircase",
 ]

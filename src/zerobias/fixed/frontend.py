@@ -13,26 +13,15 @@ import numpy as np
 
 from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.errors import UnsupportedError
-from zerobias.fixed.graph import Graph, Node
-from zerobias.fixed.ops import Cast, Dense, Input, Op, Reshape, Square, Sum
-from zerobias.fixed.quantisers import quantiser_type
+from zerobias.fixed.activations import activate
+from zerobias.fixed.graph import Builder, Graph
+from zerobias.fixed.ops import Cast, Dense, Input, Reshape, Square, Sum
+from zerobias.fixed.quantisers import quantiser_values
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Builder", "activated", "from_keras", "handles", "quantised_weights"]
-
-
-class Builder:
-    """Collects nodes; ``add`` returns the new node's name."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-
-    def add(self, name: str, op: Op, *inputs: str) -> str:
-        """Append a node."""
-        self.nodes.append(Node(name, op, inputs))
-        return name
+__all__ = ["activated", "from_keras", "handles", "quantised_weights"]
 
 
 Handler = Callable[[Any, Builder, tuple[str, ...]], str]
@@ -98,8 +87,7 @@ def quantised_weights(layer: Any, array: str, quantiser: str) -> tuple[IntArray,
         raise UnsupportedError(
             f"layer {layer.name}: the {array} has no quantiser; set {quantiser}_quantizer=quantized_bits(...)"
         )
-    kind = quantiser_type(f"{layer.name} ({array})", found)
-    return kind.quantise(np.asarray(getattr(layer, array), dtype=np.float64)), kind
+    return quantiser_values(f"{layer.name} ({array})", found, np.asarray(getattr(layer, array)))
 
 
 def activated(layer: Any, builder: Builder, name: str) -> str:
@@ -107,7 +95,7 @@ def activated(layer: Any, builder: Builder, name: str) -> str:
     activation = layer.activation
     if activation is None or getattr(activation, "__name__", "") == "linear":
         return name
-    return builder.add(f"{layer.name}_act", Cast(quantiser_type(layer.name, activation)), name)
+    return activate(builder, layer.name, activation, f"{layer.name}_act", name)
 
 
 @handles("QDense")
@@ -123,7 +111,7 @@ def _dense(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
 
 @handles("QActivation")
 def _qactivation(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
-    return builder.add(layer.name, Cast(quantiser_type(layer.name, layer.activation)), *inputs)
+    return activate(builder, layer.name, layer.activation, layer.name, *inputs)
 
 
 @handles("Flatten", "Reshape")

@@ -12,7 +12,7 @@ from zerobias.contract import FixedType, IntArray
 from zerobias.errors import UnsupportedError
 from zerobias.fixed.ops import Cast, FixedArray, Input, Interval, Op
 
-__all__ = ["Graph", "Headroom", "Node"]
+__all__ = ["Builder", "Graph", "Headroom", "Node"]
 
 _CHUNK = 512  # events whose intermediate results stay in the cache
 
@@ -163,6 +163,23 @@ class Graph:
             if len(users) != 1 or not isinstance(users[0].op, Cast):
                 return name
             name = users[0].name
+
+
+class Builder:
+    """Collects nodes; ``add`` returns the new node's name."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+
+    def add(self, name: str, op: Op, *inputs: str) -> str:
+        """Append a node."""
+        self.nodes.append(Node(name, op, inputs))
+        return name
+
+    def frac(self, name: str) -> int:
+        """Fractional bits of a node's result."""
+        graph = Graph(tuple(self.nodes))
+        return graph.trace(np.zeros((1, *graph.input.shape), dtype=np.int64))[name].frac
 
 
 def _scaled(value: int, left: int) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 
 from zerobias.contract import FixedType
 from zerobias.errors import UnsupportedError
-from zerobias.fixed.frontend import Builder, activated, handles, quantised_weights
+from zerobias.fixed.frontend import activated, handles, quantised_weights
+from zerobias.fixed.graph import Builder
 from zerobias.fixed.merge import Add, Concatenate, Dot, Multiply, Subtract
 from zerobias.fixed.ops import Dense, Op
 from zerobias.fixed.windows import AveragePool, Conv, MaxPool, Windows, depthwise_kernel
@@ -49,7 +50,12 @@ def _convolution(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
 
 @handles("MaxPooling1D", "MaxPooling2D")
 def _max_pool(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
-    return builder.add(layer.name, MaxPool(_windows(layer, layer.pool_size, layer.strides)), *inputs)
+    windows = _windows(layer, layer.pool_size, layer.strides)
+    if windows.padded:
+        raise UnsupportedError(
+            f"layer {layer.name}: hls4ml 1.3.0 pools wrongly at a padded border; use padding='valid'"
+        )
+    return builder.add(layer.name, MaxPool(windows), *inputs)
 
 
 @handles("AveragePooling1D", "AveragePooling2D")

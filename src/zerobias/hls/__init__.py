@@ -1,6 +1,6 @@
 """Conversion: quantised Keras model -> hls4ml (Vitis) project, and its C simulation."""
 
-from zerobias.hls.csim import compile_csim, run_csim, trace_csim
+from zerobias.hls.csim import compile_csim, compiler_version, run_csim, trace_csim
 from zerobias.hls.estimate import Estimate, estimate
 from zerobias.hls.inspect import suspect
 from zerobias.hls.project import HlsLayer, HlsProject, namespace, write_project
@@ -10,6 +10,7 @@ __all__ = [
     "HlsLayer",
     "HlsProject",
     "compile_csim",
+    "compiler_version",
     "estimate",
     "namespace",
     "run_csim",

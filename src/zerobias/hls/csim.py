@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from zerobias.contract import IntArray
 from zerobias.errors import ToolError
+from zerobias.files import write_text
 from zerobias.hls.project import HlsProject
 
-__all__ = ["ap_types", "compile_csim", "run_csim", "trace_csim"]
+__all__ = ["ap_types", "compile_csim", "compiler_version", "run_csim", "trace_csim"]
 
 _FLAGS = ("-std=c++17", "-O2", "-w")
 _WORKERS = 2
@@ -36,12 +37,9 @@ def compile_csim(project: HlsProject, *, traced: bool = False) -> Path:
     suffix = "_traced" if traced else ""
     program = project.path.parent / f"csim{suffix}"
     stamp = program.with_name(program.name + ".sha256")
-    digest = _digest(project.path, traced)
+    compiler, digest = _compiler(), _digest(project.path, traced)
     if program.is_file() and stamp.is_file() and stamp.read_text() == digest:
         return program
-    compiler = shutil.which("g++")
-    if compiler is None:
-        raise ToolError("g++ was not found: C simulation needs a C++17 compiler, install the package g++")
     with tempfile.TemporaryDirectory(dir=program.parent, prefix=".csim.") as scratch:
         sources = [str(project.path / "csim.cpp")]
         flags = [*_FLAGS, f"-I{project.path / 'firmware'}", f"-isystem{ap_types()}"]
@@ -62,8 +60,27 @@ def compile_csim(project: HlsProject, *, traced: bool = False) -> Path:
         linked = str(Path(scratch) / "linked")
         _run([compiler, *objects, "-o", linked])
         os.replace(linked, program)
-    stamp.write_text(digest)
+    write_text(stamp, digest)
     return program
+
+
+def compiler_version() -> str:
+    """First line of ``g++ --version``.
+
+    Raises ``ToolError`` when g++ is missing or broken.
+    """
+    compiler = _compiler()
+    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    if done.returncode != 0 or not done.stdout:
+        raise ToolError(f"{compiler} does not run (exit status {done.returncode}): install the package g++")
+    return done.stdout.splitlines()[0]
+
+
+def _compiler() -> str:
+    found = shutil.which("g++")
+    if found is None:
+        raise ToolError("g++ was not found: C simulation needs a C++17 compiler, install the package g++")
+    return found
 
 
 def run_csim(program: Path, raw: IntArray) -> IntArray:
@@ -141,7 +158,7 @@ def ap_types() -> Path:
 
 
 def _digest(folder: Path, traced: bool) -> str:
-    state = hashlib.sha256(repr((_FLAGS, traced)).encode())
+    state = hashlib.sha256(repr((_FLAGS, traced, compiler_version())).encode())
     for path in sorted(folder.rglob("*")):
         if path.suffix in (".h", ".cpp"):
             state.update(str(path.relative_to(folder)).encode() + path.read_bytes())

@@ -3,6 +3,7 @@
 * LUT: effective bit operations (EBOPs, arXiv:2405.00645): over all products with a constant, bits
   from the constant's highest to its lowest set bit times bits of the variable; a product of two
   variables of at most 10 bits counts the product of their widths. One EBOP stands for one LUT.
+  A table counts one LUT for each output bit of 64 entries.
 * DSP: products of two variables of which one has more than 10 bits.
 * FF: every layer's output bits, once for each clock the layer takes.
 * Latency: adder-tree levels of each layer (two operands a level, a term for each signed digit of a
@@ -27,12 +28,14 @@ from zerobias.fixed import (
     Dot,
     Graph,
     Interval,
+    LeakyRelu,
     MaxPool,
     Multiply,
     Op,
     Square,
     Subtract,
     Sum,
+    Table,
 )
 from zerobias.targets import Target
 
@@ -99,6 +102,12 @@ def _cost(op: Op, inputs: list[Interval]) -> _Cost:
     if isinstance(op, Cast):
         rounds = op.kind.overflow != "WRAP" or op.kind.rounding != "TRN"
         return _Cost(levels=_CAST_LEVELS if rounds else 0)
+    if isinstance(op, LeakyRelu):
+        return _Cost(int(width.sum()), levels=1)
+    if isinstance(op, Table):
+        # A LUT holds one output bit of 64 entries; multiplexers of four join them.
+        luts = math.ceil(len(op.values) / 64)
+        return _Cost(luts * op.kind.width * len(width), levels=1 + math.ceil(math.log(luts, 4)))
     if isinstance(op, Square):
         return _products(width, width)
     if isinstance(op, Multiply):

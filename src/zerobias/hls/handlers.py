@@ -6,6 +6,7 @@ Weights are handed over already quantised. Importing this module registers the h
 
 hls4ml's pass drops fractional bits of a quantiser that its input never sets. Where the quantiser
 saturates this is wrong: its largest value has all bits set. ``ExactQuantizer`` keeps them there.
+``KeptQuantizer`` keeps its declared type: a table behind it is indexed by the bits of that type.
 """
 
 from __future__ import annotations
@@ -16,19 +17,24 @@ from typing import Any
 import numpy as np
 from hls4ml.converters.keras_v3._base import KerasV3LayerHandler
 from hls4ml.converters.keras_v3.conv import ConvHandler
+from hls4ml.converters.keras_v3.merge import MergeHandler
 from hls4ml.model.layers import register_layer
-from hls4ml.model.optimizer.passes.bit_exact import _produce_kif, get_input_kifs
+from hls4ml.model.optimizer.passes.bit_exact import _produce_kif, get_input_kifs, get_output_shape
 from hls4ml.model.optimizer.passes.hgq_proxy_model import FixedPointQuantizer
 
 from zerobias.contract import FixedType
-from zerobias.fixed import quantiser_type
+from zerobias.fixed import Cast, Graph, quantiser_type, slope_shift, staircase
+from zerobias.zoo import quantised_values
 
 __all__ = [
     "ExactQuantizer",
+    "KeptQuantizer",
+    "ManyInputsHandler",
     "QActivationHandler",
     "QConvHandler",
     "QDenseHandler",
     "SumOfSquaresHandler",
+    "complete",
     "quantiser_node",
 ]
 
@@ -38,8 +44,18 @@ Node = dict[str, Any]
 class ExactQuantizer(FixedPointQuantizer):  # type: ignore[misc]
     """A quantiser whose saturated values keep the declared resolution."""
 
+    @property
+    def class_name(self) -> str:
+        """The name by which hls4ml finds the code template."""
+        return "FixedPointQuantizer"
+
+
+class KeptQuantizer(ExactQuantizer):
+    """A quantiser whose declared type is never trimmed."""
+
 
 register_layer("ExactQuantizer", ExactQuantizer)
+register_layer("KeptQuantizer", KeptQuantizer)
 _trimmed = _produce_kif.dispatch(FixedPointQuantizer)
 
 
@@ -55,6 +71,13 @@ def _(layer: ExactQuantizer) -> Any:
     frac = np.maximum(kept_width - kept_integer, declared_frac)
     layer.mask_kbi = kept_signed, kept_integer + frac, kept_integer
     return k, i, np.maximum(f, declared_frac.max())
+
+
+@_produce_kif.register  # type: ignore[untyped-decorator]
+def _(layer: KeptQuantizer) -> Any:
+    signed, width, integer = (int(mask.ravel()[0]) for mask in layer.mask_kbi)
+    shape = get_output_shape(layer)
+    return tuple(np.full(shape, v, dtype=np.int16) for v in (signed, integer - signed, width - integer))
 
 
 def quantiser_node(name: str, source: str, target: str, kind: FixedType) -> Node:
@@ -91,8 +114,54 @@ def _dense(name: str, source: str, target: str, kernel: Any, bias: Any) -> Node:
     }
 
 
-def _quantised(layer: Any, array: str, quantiser: str) -> Any:
-    return np.asarray(getattr(layer, f"{quantiser}_quantizer_internal")(getattr(layer, array)))
+def _activation(layer: Any, quantiser: Any, name: str, source: str, target: str) -> tuple[Node, ...]:
+    """Nodes of a quantised activation of tensor ``source``.
+
+    What goes into a table or a leaky rectifier is limited to a type that depends on the input's
+    resolution: :func:`complete` fills that in.
+    """
+    inside, between = f"{target}_in", f"{target}_inner"
+    limit = quantiser_node(f"{name}_in", source, inside, FixedType(1, 1)) | {"class_name": "KeptQuantizer"}
+    steps = staircase(layer.name, quantiser)
+    if steps is not None:
+        table: Node = {
+            "name": f"{name}_table",
+            "class_name": "UnaryLUT",
+            "activation": "unary_lut",
+            "quantiser": quantiser,
+            "input_keras_tensor_names": [inside],
+            "output_keras_tensor_names": [between],
+        }
+        return limit, table, quantiser_node(name, between, target, steps.kind)
+    kind = quantiser_type(layer.name, quantiser)
+    if getattr(quantiser, "negative_slope", 0):
+        leaky: Node = {
+            "name": f"{name}_leaky",
+            "class_name": "LeakyReLU",
+            "activation": "leakyrelu",
+            "activ_param": 2.0 ** -slope_shift(layer.name, quantiser),
+            "n_in": int(np.prod(layer.output.shape[1:])),
+            "input_keras_tensor_names": [inside],
+            "output_keras_tensor_names": [between],
+        }
+        return limit, leaky, quantiser_node(name, between, target, kind)
+    return (quantiser_node(name, source, target, kind),)
+
+
+def complete(nodes: Sequence[Node], graph: Graph) -> None:
+    """Fill in the types of all ``KeptQuantizer`` nodes, and the tables that follow them."""
+    casts = {node.name: node.op.kind for node in graph if isinstance(node.op, Cast)}
+    for node, following in zip(nodes, [*nodes[1:], {}], strict=True):
+        if node["class_name"] != "KeptQuantizer":
+            continue
+        kind = casts[node["name"]]
+        node |= {key: quantiser_node("", "", "", kind)[key] for key in ("mask_kbi", "SAT", "RND")}
+        quantiser = following.pop("quantiser", None)
+        if quantiser is not None:
+            # Indexed by the bits of the value: the negative ones come last.
+            counts = np.concatenate([np.arange(kind.max_int + 1), np.arange(kind.min_int, 0)])
+            inputs = (counts * kind.lsb).astype(np.float32)
+            following["table_data"] = np.asarray(quantiser(inputs), dtype=np.float64)
 
 
 def _activated(layer: Any, node: Node, target: str) -> tuple[Node, ...]:
@@ -101,8 +170,7 @@ def _activated(layer: Any, node: Node, target: str) -> tuple[Node, ...]:
     if activation is None or getattr(activation, "__name__", "") == "linear":
         return (node,)
     node["output_keras_tensor_names"] = [f"{target}_sum"]
-    kind = quantiser_type(layer.name, activation)
-    return node, quantiser_node(f"{layer.name}_act", f"{target}_sum", target, kind)
+    return node, *_activation(layer, activation, f"{layer.name}_act", f"{target}_sum", target)
 
 
 class QDenseHandler(KerasV3LayerHandler):  # type: ignore[misc]
@@ -113,8 +181,8 @@ class QDenseHandler(KerasV3LayerHandler):  # type: ignore[misc]
     def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
         """Nodes of the layer."""
         source, target = inputs[0].name, outputs[0].name
-        kernel = _quantised(layer, "kernel", "kernel")
-        bias = _quantised(layer, "bias", "bias") if layer.use_bias else None
+        kernel = quantised_values(layer, "kernel")
+        bias = quantised_values(layer, "bias") if layer.use_bias else None
         return _activated(layer, _dense(layer.name, source, target, kernel, bias), target)
 
 
@@ -133,9 +201,8 @@ class QConvHandler(ConvHandler):  # type: ignore[misc]
 
     def load_weight(self, layer: Any, key: str) -> Any:
         """Quantised values."""
-        if key == "kernel" and type(layer).__name__ == "QDepthwiseConv2D":
-            return _quantised(layer, "depthwise_kernel", "depthwise")
-        return _quantised(layer, key, key)
+        depthwise = key == "kernel" and type(layer).__name__ == "QDepthwiseConv2D"
+        return quantised_values(layer, "depthwise_kernel" if depthwise else key)
 
     def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
         """Nodes of the layer."""
@@ -144,14 +211,42 @@ class QConvHandler(ConvHandler):  # type: ignore[misc]
 
 
 class QActivationHandler(KerasV3LayerHandler):  # type: ignore[misc]
-    """QActivation: quantized_bits and quantized_relu."""
+    """QActivation with any supported quantiser."""
 
     handles = ("qkeras.qlayers.QActivation",)
 
     def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
         """Nodes of the layer."""
-        kind = quantiser_type(layer.name, layer.activation)
-        return (quantiser_node(layer.name, inputs[0].name, outputs[0].name, kind),)
+        return _activation(layer, layer.activation, layer.name, inputs[0].name, outputs[0].name)
+
+
+class ManyInputsHandler(MergeHandler):  # type: ignore[misc]
+    """Add and Concatenate of any number of tensors; hls4ml's own layers take two."""
+
+    handles = (
+        "keras.src.layers.merging.add.Add",
+        "keras.src.layers.merging.concatenate.Concatenate",
+    )
+
+    def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
+        """Nodes of the layer, each joining one more input to the former ones."""
+        whole: Node = {**self.default_config, **super().handle(layer, inputs, outputs)}
+        nodes: list[Node] = []
+        source, shape = inputs[0].name, list(inputs[0].shape[1:])
+        for index, tensor in enumerate(inputs[1:]):
+            last = index == len(inputs) - 2
+            if whole["class_name"] == "Concatenate":
+                shape = [*shape[:-1], shape[-1] + tensor.shape[-1]]
+            target = outputs[0].name if last else f"{outputs[0].name}_{index}"
+            own: Node = {
+                "name": layer.name if last else f"{layer.name}_{index}",
+                "output_shape": shape,
+                "input_keras_tensor_names": [source, tensor.name],
+                "output_keras_tensor_names": [target],
+            }
+            nodes.append(whole | own)
+            source = target
+        return tuple(nodes)
 
 
 class SumOfSquaresHandler(KerasV3LayerHandler):  # type: ignore[misc]

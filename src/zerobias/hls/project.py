@@ -78,7 +78,7 @@ def write_project(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         written = Path(scratch) / "hls4ml"
-        hls_model = hls4ml_model(spec, model, contract, target, space, written)
+        hls_model = hls4ml_model(spec, model, graph, contract, target, space, written)
         fresh = Path(scratch) / "project"
         shutil.copytree(written / "firmware", fresh / "firmware")
         inputs = hls_model.get_input_variables()
@@ -105,16 +105,25 @@ def write_project(
 
 
 def hls4ml_model(
-    spec: ModelSpec, model: keras.Model, contract: Contract, target: Target, space: str, out: Path
+    spec: ModelSpec,
+    model: keras.Model,
+    graph: Graph,
+    contract: Contract,
+    target: Target,
+    space: str,
+    out: Path,
 ) -> Any:
-    """hls4ml's own model of a quantised network in C++ namespace ``space``, written to the folder ``out``."""
+    """hls4ml's own model of a quantised network in C++ namespace ``space``, written to the folder ``out``.
+
+    ``graph``, the model's fixed-point graph, gives the input types of tables.
+    """
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         from hls4ml.converters import create_config
         from hls4ml.converters.keras_v3_to_hls import parse_keras_v3_model
         from hls4ml.model import ModelGraph
 
-        from zerobias.hls.handlers import quantiser_node
+        from zerobias.hls.handlers import complete, quantiser_node
 
         config = create_config(
             output_dir=str(out),
@@ -141,13 +150,14 @@ def hls4ml_model(
             )
         except ValueError as error:
             raise UnsupportedError(f"hls4ml cannot convert the model: {error}") from error
+        complete(layers, graph)
         plain = FixedType(
             contract.network_type.width, contract.network_type.integer, contract.network_type.signed
         )
         layers = _type_the_input(layers, sources[0], quantiser_node("input_type", "", "", plain))
-        graph = ModelGraph.from_layer_list(config, layers, sources, results)
-        graph.write()
-    return graph
+        hls_model = ModelGraph.from_layer_list(config, layers, sources, results)
+        hls_model.write()
+    return hls_model
 
 
 def _type_the_input(layers: list[Any], source: str, node: dict[str, Any]) -> list[Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from zerobias.errors import DataError
+from zerobias.files import write_text
 from zerobias.report.model import Report
 
 __all__ = ["read_report", "write_report"]
@@ -16,10 +16,7 @@ __all__ = ["read_report", "write_report"]
 
 def write_report(report: Report, path: Path) -> None:
     """Write ``report`` as JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(report.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(report.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
 
 
 def read_report(path: Path) -> Report:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from zerobias.doctor import check_qkeras_owner
 from zerobias.errors import DataError
 from zerobias.events import EventSet
+from zerobias.files import write_text
 from zerobias.zoo import Model, collect_weights, digest, write_weights
 
 if TYPE_CHECKING:
@@ -102,8 +102,6 @@ def train(model: Model, events: EventSet) -> Mapping[str, Any]:
     history = {**trained.history, "seed": model.spec.seed, "digest": digest(quantised)}
     write_weights(model.weights_path("quantised"), quantised)
     write_weights(model.weights_path("float"), floating)
-    path = model.folder / "weights" / "history.json"
-    temporary = path.with_name(".history.json.tmp")
-    temporary.write_text(json.dumps(history, indent=2, sort_keys=True) + "\n")
-    os.replace(temporary, path)
+    text = json.dumps(history, indent=2, sort_keys=True) + "\n"
+    write_text(model.folder / "weights" / "history.json", text)
     return history

@@ -2,7 +2,14 @@
 
 from zerobias.zoo.shelf import Model, find_model, model_names, with_contract
 from zerobias.zoo.spec import HlsSettings, ModelSpec, TargetSpec
-from zerobias.zoo.weights import apply_weights, collect_weights, digest, read_weights, write_weights
+from zerobias.zoo.weights import (
+    apply_weights,
+    collect_weights,
+    digest,
+    quantised_values,
+    read_weights,
+    write_weights,
+)
 
 __all__ = [
     "HlsSettings",
@@ -14,6 +21,7 @@ __all__ = [
     "digest",
     "find_model",
     "model_names",
+    "quantised_values",
     "read_weights",
     "with_contract",
     "write_weights",

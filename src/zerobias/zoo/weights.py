@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.errors import DataError
+from zerobias.files import replacing
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["apply_weights", "collect_weights", "digest", "read_weights", "write_weights"]
+__all__ = ["apply_weights", "collect_weights", "digest", "quantised_values", "read_weights", "write_weights"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -44,11 +44,8 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
 
 def write_weights(path: Path, arrays: Arrays) -> None:
     """Write arrays to ``path``; the same arrays give the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
+    with replacing(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, allow_pickle=False, **{key: arrays[key] for key in sorted(arrays)})
-    os.replace(temporary, path)
 
 
 def digest(arrays: Arrays) -> str:
@@ -68,10 +65,19 @@ def collect_weights(model: keras.Model) -> dict[str, NDArray[Any]]:
     arrays = {}
     for layer in model.layers:
         for variable in layer.weights:
-            quantiser = getattr(layer, f"{variable.name}_quantizer_internal", None)
-            value = variable if quantiser is None else quantiser(variable)
-            arrays[f"{layer.name}/{variable.name}"] = np.asarray(value, dtype=np.float32)
+            arrays[f"{layer.name}/{variable.name}"] = quantised_values(layer, variable.name)
     return arrays
+
+
+def quantised_values(layer: Any, array: str) -> NDArray[Any]:
+    """A layer's array as its quantiser gives it, or as it is where it has none."""
+    name = "depthwise" if array == "depthwise_kernel" else array
+    quantiser = getattr(layer, f"{name}_quantizer_internal", None)
+    value = getattr(layer, array)
+    if quantiser is not None:
+        # QKeras computes x + (q - x), which may miss q by a last bit; never when x is that value already.
+        value = quantiser(quantiser(value))
+    return np.asarray(value, dtype=np.float32)
 
 
 def apply_weights(model: keras.Model, arrays: Arrays) -> None:

@@ -1,0 +1,83 @@
+"""A build's folder: one process at a time, and each stage's result kept with the key of its inputs."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from zerobias.files import write_text
+
+__all__ = ["key_of", "locked", "stage", "tree_digest"]
+
+
+@contextmanager
+def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Own ``folder``; calls ``waiting`` once when another process has it, then waits for that one to end.
+
+    The operating system frees the lock of a killed process. Temporary files it left are removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(".*"):
+            if left.name == ".lock":
+                continue
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)  # an orphaned compiler may still write into it
+            else:
+                left.unlink()
+        yield
+
+
+def stage(
+    folder: Path,
+    name: str,
+    key: str,
+    make: Callable[[], dict[str, Any]],
+    *,
+    tree: Path | None = None,
+) -> dict[str, Any]:
+    """Result of ``make``, a JSON document, kept in ``folder``/stages/``name``.json until ``key`` changes.
+
+    ``tree`` is a folder that ``make`` writes; when its content is no longer what was written, it is
+    made again. The record is removed first and written last, so a killed run leaves none.
+    """
+    path = folder / "stages" / f"{name}.json"
+    try:
+        record = json.loads(path.read_text())
+        if record["key"] == key and record["tree"] == tree_digest(tree):
+            result: dict[str, Any] = record["result"]
+            return result
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no record, or a damaged one: make it
+    path.unlink(missing_ok=True)
+    result = make()
+    record = {"key": key, "tree": tree_digest(tree), "result": result}
+    write_text(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
+    return result
+
+
+def tree_digest(folder: Path | None) -> str | None:
+    """SHA-256 of the names and contents of all files below ``folder``; None for no folder."""
+    if folder is None:
+        return None
+    state = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        state.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
+    return state.hexdigest()
+
+
+def key_of(*parts: Any) -> str:
+    """SHA-256 of JSON-able parts."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
