@@ -20,7 +20,7 @@ from zerobias.files import write_text
 from zerobias.shelves import build_root, shelf
 from zerobias.zoo import find_model, model_names, read_weights, with_contract, write_weights
 
-__all__ = ["app", "main"]
+__all__ = ["app"]
 
 app = typer.Typer(
     help="Quantised neural networks from zero-bias data to trigger firmware, with proof.",
@@ -30,11 +30,6 @@ app = typer.Typer(
 )
 
 Sample = Annotated[Path | None, typer.Option("--sample", help="Event file; default: the shipped sample.")]
-
-
-def main() -> None:
-    """Entry point."""
-    app()
 
 
 @app.command()
@@ -170,7 +165,7 @@ def import_weights(
     from zerobias.fixed import from_keras
     from zerobias.zoo import apply_weights, collect_weights, digest
 
-    network = model.module.build(model.spec, quantised=True)
+    network = model.build()
     given = read_weights(arrays)
     apply_weights(network, given)
     from_keras(network, model.contract)  # refuses what has no exact meaning before anything is written

@@ -137,16 +137,15 @@ class Dense(Op):
     def evaluate(self, *inputs: FixedArray) -> FixedArray:
         x = inputs[0]
         frac = self.frac(x.frac)
-        left = frac - x.frac - self.kernel_type.frac
+        kernel = self.kernel << (frac - x.frac - self.kernel_type.frac)
+        bias = self.bias << (frac - self.bias_type.frac)
         # Matrix products run in the narrowest float type that no partial sum can overfill: exact, and fast.
         largest = max(int(x.value.max(initial=0)), -int(x.value.min(initial=0)))
-        reach = largest * int(np.abs(self.kernel).sum(axis=0).max(initial=0))
-        if reach < 2**53:
-            kind = np.float32 if reach < 2**24 else np.float64
-            product = (x.value.astype(kind) @ self.kernel.astype(kind)).astype(np.int64)
-        else:
-            product = x.value @ self.kernel
-        return FixedArray((product << left) + (self.bias << (frac - self.bias_type.frac)), frac)
+        reach = largest * int(np.abs(kernel).sum(axis=0).max(initial=0)) + int(np.abs(bias).max(initial=0))
+        kind = np.float32 if reach < 2**24 else np.float64 if reach < 2**53 else np.int64
+        rows = x.value.astype(kind, copy=False).reshape(-1, len(kernel))  # one product, not one a position
+        value = rows @ kernel.astype(kind) + bias.astype(kind)
+        return FixedArray(value.astype(np.int64).reshape(*x.value.shape[:-1], -1), frac)
 
     def interval(self, *inputs: Interval) -> Interval:
         x = inputs[0]

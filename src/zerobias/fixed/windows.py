@@ -39,18 +39,18 @@ class Windows:
             pads.append((total // 2, total - total // 2))
         return cls(size, strides, tuple(pads))
 
-    def view(self, x: _Array, lead: int, fill: int = 0) -> _Array:
-        """(lead, *spatial, channels) -> (lead, *positions, *size, channels); ``fill`` where padded."""
+    def view(self, x: _Array, lead: int) -> _Array:
+        """(lead, *spatial, channels) -> (lead, *positions, *size, channels); zero where padded."""
         axes = tuple(range(lead, lead + len(self.size)))
         pads = [(0, 0)] * lead + list(self.padding) + [(0, 0)]
-        padded = np.pad(x, pads, constant_values=fill) if self.padded else x
+        padded = np.pad(x, pads) if self.padded else x
         view = np.lib.stride_tricks.sliding_window_view(padded, self.size, axes)
         steps = (slice(None),) * lead + tuple(slice(None, None, s) for s in self.strides)
         return np.moveaxis(view[steps], lead + len(self.size), -1)
 
-    def flat(self, x: _Array, lead: int, fill: int = 0) -> _Array:
+    def flat(self, x: _Array, lead: int) -> _Array:
         """As ``view``, with the window's axes in one: (lead, *positions, prod(size), channels)."""
-        view = self.view(x, lead, fill)
+        view = self.view(x, lead)
         return view.reshape(*view.shape[: lead + len(self.size)], -1, view.shape[-1])
 
     @property
@@ -81,20 +81,17 @@ class Conv(Op):
 
 @dataclass(frozen=True)
 class MaxPool(Op):
-    """Largest value of each window and channel; padding never wins."""
+    """Largest value of each window and channel."""
 
     windows: Windows
 
     def evaluate(self, *inputs: FixedArray) -> FixedArray:
         x = inputs[0]
-        lowest = int(x.value.min(initial=0)) - 1
-        return FixedArray(self.windows.flat(x.value, 1, lowest).max(axis=-2), x.frac)
+        return FixedArray(self.windows.flat(x.value, 1).max(axis=-2), x.frac)
 
     def interval(self, *inputs: Interval) -> Interval:
         x = inputs[0]
-        low, high = (
-            self.windows.flat(bound, 0, int(x.low.min()) - 1).max(axis=-2) for bound in (x.low, x.high)
-        )
+        low, high = (self.windows.flat(bound, 0).max(axis=-2) for bound in (x.low, x.high))
         return Interval(low, high, x.frac, x.zeros)
 
 

@@ -97,7 +97,7 @@ def train(model: Model, events: EventSet) -> Mapping[str, Any]:
     keras.utils.set_random_seed(model.spec.seed)
     data = training_data(model, events)
     _log.info("training %s on %d zero-bias events", model.name, len(data.inputs))
-    trained: Trained = model.module.train(model.spec, data)
+    trained: Trained = model.train(data)
     quantised, floating = collect_weights(trained.quantised), collect_weights(trained.floating)
     history = {**trained.history, "seed": model.spec.seed, "digest": digest(quantised)}
     write_weights(model.weights_path("quantised"), quantised)

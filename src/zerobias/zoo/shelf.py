@@ -5,17 +5,18 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from zerobias.contract import Contract, ContractSpec
-from zerobias.errors import SpecError
+from zerobias.errors import SpecError, ZerobiasError
 from zerobias.shelves import shelf
 from zerobias.specs import load_toml
 from zerobias.targets import Target, load_target
@@ -65,11 +66,37 @@ class Model:
             )
         module = importlib.util.module_from_spec(found)
         sys.modules[name] = module
-        found.loader.exec_module(module)
+        loader = found.loader
+        self._own_code(lambda: loader.exec_module(module))
         for function in ("build", "train"):
             if not callable(getattr(module, function, None)):
                 raise SpecError(f"model {self.name}: model.py does not define {function}()")
         return module
+
+    def build(self, *, quantised: bool = True) -> keras.Model:
+        """Keras model as ``model.py`` builds it, network input -> score.
+
+        Raises ``SpecError`` naming the line of ``model.py`` that fails.
+        """
+        network: keras.Model = self._own_code(lambda: self.module.build(self.spec, quantised=quantised))
+        return network
+
+    def train(self, data: Any) -> Any:
+        """Result of the recipe in ``model.py``; ``SpecError`` as in ``build``."""
+        return self._own_code(lambda: self.module.train(self.spec, data))
+
+    def _own_code(self, run: Callable[[], Any]) -> Any:
+        """Result of code in ``model.py``, whose faults become a ``SpecError`` with the line."""
+        path = self.folder / "model.py"
+        try:
+            return run()
+        except ZerobiasError:
+            raise
+        except Exception as error:
+            lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+            line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+            text = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise SpecError(f"model {self.name}: {path}, line {line}: {text}; mend model.py") from error
 
     def weights_path(self, kind: str) -> Path:
         """File of the working model's weights: ``kind`` is ``"quantised"`` or ``"float"``."""
@@ -77,7 +104,7 @@ class Model:
 
     def load(self, *, quantised: bool = True) -> keras.Model:
         """Keras model, network input -> score, with the working model's weights."""
-        network: keras.Model = self.module.build(self.spec, quantised=quantised)
+        network = self.build(quantised=quantised)
         apply_weights(network, read_weights(self.weights_path("quantised" if quantised else "float")))
         return network
 
