@@ -314,6 +314,26 @@ def test_slurm_script() -> None:
     assert "--nthreads 1 --memory-limit 1.86GiB --nworkers 4 " in lines[-1]
 
 
+def test_a_batch_job_makes_the_chunks(
+    functions: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stand-ins for Slurm's commands run the job script on this machine, and end it."""
+    for name, text in {
+        "sbatch": f'cp "$1" {tmp_path}/job\nsetsid bash {tmp_path}/job >{tmp_path}/log 2>&1 &\necho job $!\n',
+        "scancel": f'echo "$1" >>{tmp_path}/cancelled\nkill -- "-$1"\n',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(DATA), *sys.path]))
+    job = BatchJob(cores=1, memory="1 GB", walltime="00:10:00")
+    with dask_cluster("slurm", job, workers=1) as cluster:
+        run_chunks(functions.draw, specs(3), tmp_path / "out", executor="dask", cluster=cluster)
+    assert contents(tmp_path / "out") == expected(3)
+    assert "#SBATCH -t 00:10:00" in (tmp_path / "job").read_text()
+    assert len((tmp_path / "cancelled").read_text().split()) == 1
+
+
 def test_htcondor_script() -> None:
     lines = script("htcondor", queue="longlunch", disk="3 GB", job_extra=('+AccountingGroup = "cms"',))
     for line in (
