@@ -128,6 +128,35 @@ def test_a_worker_of_another_version_is_refused(functions: Any, tmp_path: Path) 
     )
 
 
+def test_a_finished_chunk_is_not_made_again_by_a_worker(functions: Any, tmp_path: Path) -> None:
+    # Dask asks again for everything that a lost worker had finished.
+    chunk = Chunk("chunk_functions:draw", specs(1, calls=str(tmp_path))[0], tmp_path / "out" / "chunk-00000")
+    chunk.path.parent.mkdir()
+    make(chunk)
+    make(chunk)
+    assert (tmp_path / "0").read_text() == "called\n"
+
+
+def test_the_manifest_comes_after_the_file(
+    functions: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+
+    def replace(source: Path, target: Path) -> None:
+        moved.append(target.name)
+        if target.suffix == ".json":
+            raise OSError("power cut")
+        source.rename(target)
+
+    chunk = Chunk("chunk_functions:draw", specs(1)[0], tmp_path / "chunk-00000")
+    monkeypatch.setattr("zerobias.executor.chunks.os.replace", replace)
+    with pytest.raises(OSError, match="power cut"):
+        make(chunk)
+    assert moved == ["chunk-00000", "chunk-00000.json"]
+    assert not chunk.is_done()
+    assert [path.name for path in tmp_path.iterdir()] == ["chunk-00000"]
+
+
 @EXECUTORS
 def test_a_killed_worker_changes_nothing(functions: Any, tmp_path: Path, kind: Any) -> None:
     marker, log = tmp_path / "marker", tmp_path / "calls"
