@@ -395,15 +395,19 @@ def test_bad_batch_jobs(wrong: dict[str, Any]) -> None:
         BatchJob(**({"cores": 1, "memory": "1 GB", "walltime": "01:00:00"} | wrong))
 
 
-def test_bad_clusters() -> None:
-    kind: Any = "pbs"
-    with (
-        pytest.raises(SpecError, match="cluster kind 'pbs' is unknown: use local, slurm or htcondor"),
-        dask_cluster(kind),
-    ):
+@pytest.mark.parametrize(
+    ("kind", "job", "message"),
+    [
+        ("pbs", None, "cluster kind 'pbs' is unknown: use local, slurm or htcondor"),
+        ("slurm", None, "a slurm cluster needs a BatchJob: say cores, memory and walltime"),
+        (
+            "local",
+            BatchJob(cores=1, memory="1 GB", walltime="01:00:00"),
+            "a local cluster takes no BatchJob: leave it out, or use slurm or htcondor",
+        ),
+    ],
+)
+def test_bad_clusters(kind: Any, job: BatchJob | None, message: str) -> None:
+    with pytest.raises(SpecError) as error, dask_cluster(kind, job):
         pass
-    with (
-        pytest.raises(SpecError, match="a slurm cluster needs a BatchJob: say cores, memory and walltime"),
-        dask_cluster("slurm"),
-    ):
-        pass
+    assert str(error.value) == message

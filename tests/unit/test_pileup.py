@@ -157,10 +157,10 @@ def table(*made: dict[str, NDArray[np.float64]], replicas: int = 100) -> Physics
     return physics_table(
         background={"model": first["b"]},
         background_weight=first["w_b"],
-        background_npu=first["npu_b"].astype(np.uint16),
+        background_npu=first["npu_b"].astype(np.int32),
         signals={name: {"model": one["s"]} for name, one in zip(names, made, strict=True)},
         signal_weight={name: one["w_s"] for name, one in zip(names, made, strict=True)},
-        signal_npu={name: one["npu_s"].astype(np.uint16) for name, one in zip(names, made, strict=True)},
+        signal_npu={name: one["npu_s"].astype(np.int32) for name, one in zip(names, made, strict=True)},
         sample="toy",
         split="test",
         replicas=replicas,
@@ -240,3 +240,10 @@ def test_a_signal_without_pileup_has_no_reweighted_figures() -> None:
     assert found.rows[1].efficiency_reweighted is None
     assert [row.signal for row in found.reweighting] == ["signal0"]
     assert found.means[0].auc_reweighted is None
+
+
+def test_a_fault_of_the_signal_is_not_taken_for_missing_overlap() -> None:
+    one = experiment(np.random.default_rng(7), 45)
+    one["npu_s"][0] = -1
+    with pytest.raises(DataError, match="nPU must be integers that are not negative"):
+        table(one, replicas=2)

@@ -49,12 +49,15 @@ def dask_cluster(
     ``cluster.job_script()`` is the script a batch job is submitted with. The scheduler listens on
     ``job.host`` alone, a local one on 127.0.0.1, without a dashboard.
 
-    Raises ``SpecError`` for another kind or a missing ``job``, ``ToolError`` without the extra ``dask``.
+    Raises ``SpecError`` for another kind or one that does not fit ``job``, ``ToolError`` without the extra
+    ``dask``.
     """
     if kind not in ("local", "slurm", "htcondor"):
         raise SpecError(f"cluster kind {kind!r} is unknown: use local, slurm or htcondor")
     if kind != "local" and job is None:
         raise SpecError(f"a {kind} cluster needs a BatchJob: say cores, memory and walltime")
+    if kind == "local" and job is not None:
+        raise SpecError("a local cluster takes no BatchJob: leave it out, or use slurm or htcondor")
     _require("distributed")  # before the setting: undoing one that precedes the import drops all defaults
     config = _require("dask").config
     # One chunk a thread at a time: only the chunk that was running is blamed for a lost worker.

@@ -245,14 +245,14 @@ def _measure(
 def _reweighted(
     name: str, signal: _Class, background: _Class
 ) -> tuple[_Class, ReweightRow] | tuple[None, None]:
-    """The signal with the background's pile-up; a replica in which the two do not meet draws nothing."""
-    try:
-        found = pileup_weights(signal.npu, signal.weight, background.npu, background.weight)
-    except DataError:
+    """The signal with the background's pile-up, None if the two have none in common."""
+    [(low, high)] = pileup_bins(background.npu, background.weight, 1)
+    if not signal.weight[(signal.npu >= low) & (signal.npu <= high)].any():
         return None, None
+    found = pileup_weights(signal.npu, signal.weight, background.npu, background.weight)
     drawn = np.zeros(signal.drawn.shape)
     for r in range(len(drawn)):
-        with suppress(DataError):
+        with suppress(DataError):  # a replica may draw nothing in common, so nothing at all
             weight = pileup_weights(
                 signal.npu,
                 signal.weight * signal.drawn[r],
