@@ -17,7 +17,7 @@ from typing import Any
 from zerobias import __version__
 from zerobias.errors import DataError, SpecError, ToolError
 
-__all__ = ["ATTEMPTS", "Chunk", "ChunkFunction", "lost", "make", "plan", "sweep"]
+__all__ = ["ATTEMPTS", "Chunk", "ChunkFunction", "leftovers", "lost", "make", "plan", "sweep"]
 
 ChunkFunction = Callable[[Any, Path], None]
 
@@ -106,16 +106,21 @@ def make(chunk: Chunk) -> None:
         os.replace(manifest, chunk.manifest)
 
 
+def leftovers(folder: Path, name: str = "chunk-*") -> list[Path]:
+    """Temporary folders of the chunks called ``name``: one for each attempt that runs or was killed."""
+    return list(folder.glob(f".{name}.*.tmp"))
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed workers left behind."""
-    for leftover in folder.glob(".chunk-*.tmp"):
+    for leftover in leftovers(folder):
         shutil.rmtree(leftover, ignore_errors=True)
 
 
 def lost(chunk: Chunk) -> ToolError:
     """The error of a chunk that lost its worker too often."""
     return ToolError(
-        f"{chunk.path.name} lost its worker {ATTEMPTS} times (spec {json.dumps(chunk.spec):.200}): "
+        f"{chunk.path.name} lost its worker too often (spec {json.dumps(chunk.spec):.200}): "
         "the process was killed or crashed, often for want of memory; make the chunks smaller or use fewer "
         "workers, then run again: finished chunks are kept"
     )

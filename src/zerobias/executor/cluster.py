@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from zerobias.errors import SpecError, ToolError
-from zerobias.executor.chunks import ATTEMPTS, Chunk, lost, make
+from zerobias.executor.chunks import ATTEMPTS, Chunk, leftovers, lost, make
 
 __all__ = ["BatchJob", "dask_cluster", "run_dask"]
 
@@ -60,7 +60,7 @@ def dask_cluster(
         raise SpecError("a local cluster takes no BatchJob: leave it out, or use slurm or htcondor")
     _require("distributed")  # before the setting: undoing one that precedes the import drops all defaults
     config = _require("dask").config
-    # One chunk a thread at a time: only the chunk that was running is blamed for a lost worker.
+    # One chunk a thread at a time: a lost worker takes no waiting chunks with it.
     with ExitStack() as stack:
         with config.set({"distributed.scheduler.worker-saturation": 1.0}):
             if job is None:
@@ -98,7 +98,10 @@ def run_dask(chunks: Sequence[Chunk], workers: int, cluster: Any = None) -> Gene
             chunk = chunk_of[future.key]
             if future.status == "error":
                 fault = future.exception()
-                raise lost(chunk) if isinstance(fault, distributed.KilledWorker) else fault
+                if isinstance(fault, distributed.KilledWorker):
+                    # Dask blames all chunks that were waiting on that worker too: find the one that died.
+                    raise lost(max(chunks, key=lambda one: len(leftovers(one.path.parent, one.path.name))))
+                raise fault
             if future.status == "cancelled":
                 raise ToolError(f"the Dask scheduler went away before {chunk.path.name} was made: run again")
             yield
