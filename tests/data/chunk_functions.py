@@ -47,8 +47,8 @@ def nothing(spec: dict[str, Any], path: Path) -> None:
 
 
 def slow(spec: dict[str, Any], path: Path) -> None:
-    """As ``draw``, but all seeds except 0 stop halfway for a minute."""
+    """As ``draw``, but all seeds except 0 stop halfway for ten minutes."""
     if spec["seed"]:
         path.write_bytes(b"half a file")
-        time.sleep(60)
+        time.sleep(600)
     draw(spec, path)

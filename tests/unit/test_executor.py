@@ -219,14 +219,14 @@ def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, kind: str) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not (out / "chunk-00000.json").exists() or len(list(out.glob(".*/chunk-0000[12]"))) < 2:
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGINT)
-        # Returns when the last worker has closed its standard error, long before a minute is over.
-        _, errors = process.communicate(timeout=30)
+        # Returns when the last worker has closed its standard error, long before they would be done.
+        _, errors = process.communicate(timeout=120)
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert process.returncode == -signal.SIGINT
     assert contents(out) == expected(1)
@@ -328,7 +328,7 @@ def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(DATA), *sys.path])},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=120,
         check=True,
     )
     assert done.stdout == "ToolError the Dask scheduler went away before chunk-00001 was made: run again\n"
