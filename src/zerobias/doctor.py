@@ -46,6 +46,7 @@ _OPTIONAL_PACKAGES = {
         "run make setup; on a machine other than x86_64 pip install pythia8mc==8.317.2, built from source "
         "in about an hour",
     ),
+    "distributed": ("scale-out with Dask", "pip install 'zerobias[dask]'"),
     "pyosys": ("resource counts by synthesis", "pip install pyosys"),
 }
 

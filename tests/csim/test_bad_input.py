@@ -68,7 +68,7 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "model.py faulty": (
         "models/tiny/model.py",
         lambda p: p.write_text(p.read_text().replace('network["hidden"]', 'network["hiden"]')),
-        "model.py, line 18: KeyError: 'hiden'; mend model.py",
+        "model.py, line 17: KeyError: 'hiden'; mend model.py",
     ),
     "model.py broken": ("models/tiny/model.py", lambda p: p.write_text("def build(:\n"), "model.py, line 1"),
     "sample cut": ("sample.h5", truncate, "cannot be read as an event file"),

@@ -138,6 +138,7 @@ def table(shift: float, seed: int = 4) -> object:
         background_weight=rng.uniform(0.5, 1.5, 3000),
         background_npu=rng.integers(30, 70, 3000),
         signals={"toy": {"model": signal, "model_float": signal + shift * rng.normal(0, 1, 400)}},
+        signal_weight={"toy": np.ones(400)},
         signal_npu={"toy": rng.integers(30, 70, 400)},
         sample="toy",
         split="test",

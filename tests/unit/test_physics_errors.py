@@ -66,6 +66,7 @@ def table(s: Array, b: Array, s2: Array, b2: Array, *, replicas: int = 300) -> P
         background_weight=np.ones(len(b)),
         background_npu=rng.integers(30, 60, len(b)),
         signals={"one": {"model": s, "model_float": s2}, "two": {"model": s + 1, "model_float": s2 + 1}},
+        signal_weight={name: np.ones(len(s)) for name in ("one", "two")},
         signal_npu={name: rng.integers(30, 60, len(s)) for name in ("one", "two")},
         sample="toy",
         split="test",
@@ -104,12 +105,18 @@ def test_efficiency_error_is_near_the_binomial_one() -> None:
 def test_pileup_bins_hold_the_events_they_say() -> None:
     rng = np.random.default_rng(17)
     s, b, *_ = draw(rng)
-    w, npu_b, npu_s = rng.random(500), rng.integers(20, 80, 500), rng.integers(20, 80, 250)
+    w_s, w, npu_b, npu_s = (
+        rng.random(250),
+        rng.random(500),
+        rng.integers(20, 80, 500),
+        rng.integers(20, 80, 250),
+    )
     found = physics_table(
         background={"model": b},
         background_weight=w,
         background_npu=npu_b,
         signals={"one": {"model": s}},
+        signal_weight={"one": w_s},
         signal_npu={"one": npu_s},
         sample="toy",
         split="test",
@@ -120,5 +127,5 @@ def test_pileup_bins_hold_the_events_they_say() -> None:
     for row in found.pileup:
         in_s = (npu_s >= row.low) & (npu_s <= row.high)
         in_b = (npu_b >= row.low) & (npu_b <= row.high)
-        expected = auc(Sample(s[in_s], np.ones(in_s.sum())), Sample(b[in_b], w[in_b]))
+        expected = auc(Sample(s[in_s], w_s[in_s]), Sample(b[in_b], w[in_b]))
         assert row.auc.value == pytest.approx(expected, abs=1e-12)

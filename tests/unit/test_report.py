@@ -6,10 +6,12 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from zerobias.errors import DataError
+from zerobias.physics import physics_table
 from zerobias.report import (
     Agreement,
     HeadroomRow,
@@ -131,3 +133,47 @@ def test_terminal_text() -> None:
         "verdict: fail\n"
         "  csim differs"
     )
+
+
+@pytest.mark.parametrize(
+    ("npu", "met", "model", "note"),
+    [
+        (
+            [40, 40, 50, 99],
+            "1.0000 ± 0.0000",
+            "0.5000 ± 0.0000",
+            "1 of 1 signals reweighted in nPU; left out: at most 0.0 % of zero bias, 25.0 % of a signal",
+        ),
+        (
+            [40, 40, 40, 40],
+            "1.0000 ± 0.0000",
+            "0.5000 ± 0.0000",
+            "1 of 1 signals reweighted in nPU; left out: at most 50.0 % of zero bias, 0.0 % of a signal",
+        ),
+        ([0, 0, 0, 0], "-", "-", "0 of 1 signals reweighted in nPU"),
+    ],
+)
+def test_terminal_shows_the_mean_auc_with_and_without_reweighting(
+    npu: list[int], met: str, model: str, note: str
+) -> None:
+    physics = physics_table(
+        background={"met": np.zeros(4, dtype=np.int64), "model": np.zeros(4, dtype=np.int64)},
+        background_weight=np.ones(4),
+        background_npu=np.array([40, 40, 50, 50]),
+        signals={"toy": {"met": np.ones(4, dtype=np.int64), "model": np.zeros(4, dtype=np.int64)}},
+        signal_weight={"toy": np.ones(4)},
+        signal_npu={"toy": np.array(npu)},
+        sample="toy.h5",
+        split="test",
+        replicas=20,
+    )
+    console = Console(width=110, record=True, color_system=None, file=io.StringIO())
+    console.print(render(report(physics=physics), UGT))
+    lines = [" ".join(line.split()) for line in console.export_text().splitlines()]
+    start = lines.index("mean AUC over the signals")
+    assert lines[start + 1 : start + 5] == [
+        "score AUC with zero-bias pile-up",
+        f"met 1.0000 ± 0.0000 {met}",
+        f"model 0.5000 ± 0.0000 {model}",
+        note,
+    ]

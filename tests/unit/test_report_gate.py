@@ -108,6 +108,7 @@ def test_few_events_in_a_pileup_bin(npu: list[int]) -> None:
         background_weight=np.ones(2000),
         background_npu=rng.integers(20, 80, 2000),
         signals={"s": {"model": rng.integers(0, 9, len(npu))}},
+        signal_weight={"s": np.ones(len(npu))},
         signal_npu={"s": np.array(npu)},
         sample="toy",
         split="test",

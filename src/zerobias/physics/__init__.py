@@ -1,14 +1,26 @@
-"""Physics: scores and weights -> AUC, efficiency at a false-positive rate, tables with errors."""
+"""Physics: scores and weights -> AUC, efficiency at a false-positive rate, with pile-up and errors."""
 
 from zerobias.physics.baselines import baseline_scores
 from zerobias.physics.metrics import Figures, Sample, auc, efficiency, figures, replicate
-from zerobias.physics.table import PhysicsTable, PileupRow, Quantisation, ScoreRow, physics_table
+from zerobias.physics.pileup import PileupWeights, pileup_bins, pileup_weights
+from zerobias.physics.table import (
+    MeanRow,
+    PhysicsTable,
+    PileupRow,
+    Quantisation,
+    ReweightRow,
+    ScoreRow,
+    physics_table,
+)
 
 __all__ = [
     "Figures",
+    "MeanRow",
     "PhysicsTable",
     "PileupRow",
+    "PileupWeights",
     "Quantisation",
+    "ReweightRow",
     "Sample",
     "ScoreRow",
     "auc",
@@ -16,5 +28,7 @@ __all__ = [
     "efficiency",
     "figures",
     "physics_table",
+    "pileup_bins",
+    "pileup_weights",
     "replicate",
 ]

@@ -82,13 +82,14 @@ def replicate(
     signal: Sample,
     background: Sample,
     rates: Sequence[float],
-    signal_counts: NDArray[np.integer],
-    background_counts: NDArray[np.integer],
+    signal_counts: NDArray[np.number],
+    background_counts: NDArray[np.number],
 ) -> tuple[_Array, _Array]:
     """AUC (replicas,) and efficiencies (replicas, rates) of bootstrap replicas.
 
-    ``*_counts`` (replicas, events) say how often each event is drawn; the same counts given for two
-    scores make the comparison paired. A replica that draws no weight of one class is NaN.
+    ``*_counts`` (replicas, events) say how often each event is drawn, or any factor of its weight; the same
+    counts given for two scores make the comparison paired. A replica that draws no weight of one class is
+    NaN.
     """
     levels, s, b = _levels(signal, background)
     values = np.empty(len(signal_counts))

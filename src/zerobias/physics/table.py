@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from zerobias.errors import DataError
 from zerobias.physics.metrics import Sample, auc, figures, replicate
+from zerobias.physics.pileup import pileup_bins, pileup_weights
 
-__all__ = ["FALSE_POSITIVE_RATES", "PhysicsTable", "PileupRow", "Quantisation", "ScoreRow", "physics_table"]
+__all__ = [
+    "FALSE_POSITIVE_RATES",
+    "MeanRow",
+    "PhysicsTable",
+    "PileupRow",
+    "Quantisation",
+    "ReweightRow",
+    "ScoreRow",
+    "physics_table",
+]
 
 FALSE_POSITIVE_RATES = (1e-2, 1e-3)
 MODEL, FLOAT = "model", "model_float"
-_PILEUP_BINS = 3
+_PILEUP_ROWS = 3
 
 Scores = Mapping[str, NDArray[np.generic]]
+_Array = NDArray[np.float64]
 
 
 class _Row(BaseModel):
@@ -33,14 +47,17 @@ class Value(_Row):
 class ScoreRow(_Row):
     """One score on one signal; ``efficiency`` is keyed by the false-positive rate.
 
-    ``background_above`` is the effective number of background events above each threshold: below
-    about ten, read the efficiency with care.
+    ``*_reweighted``: with the signal's pile-up reweighted to the background's; None if the two have no
+    pile-up in common. ``background_above`` is the effective number of background events above each
+    threshold: below about ten, read the efficiency with care.
     """
 
     signal: str
     score: str
     auc: Value
+    auc_reweighted: Value | None
     efficiency: dict[str, Value]
+    efficiency_reweighted: dict[str, Value] | None
     background_above: dict[str, float]
     signal_events: int
     background_events: int
@@ -53,6 +70,23 @@ class PileupRow(_Row):
     low: int
     high: int
     auc: Value
+
+
+class ReweightRow(_Row):
+    """What the reweighting of a signal leaves out (see ``PileupWeights``), and its effective events."""
+
+    signal: str
+    background_dropped: float
+    signal_dropped: float
+    effective_events: float
+
+
+class MeanRow(_Row):
+    """Mean AUC of a score over the signals; reweighted: None unless every signal could be."""
+
+    score: str
+    auc: Value
+    auc_reweighted: Value | None
 
 
 class Quantisation(_Row):
@@ -69,20 +103,53 @@ class PhysicsTable(_Row):
     split: str
     replicas: int
     rows: tuple[ScoreRow, ...]
+    means: tuple[MeanRow, ...]
+    reweighting: tuple[ReweightRow, ...]
     pileup: tuple[PileupRow, ...]
     quantisation: Quantisation | None
 
-    def mean_auc(self, score: str) -> float:
-        """Mean AUC of a score over the signals."""
-        return float(np.mean([row.auc.value for row in self.rows if row.score == score]))
+
+@dataclass(frozen=True)
+class _Estimate:
+    """A figure and its bootstrap replicas (replicas,)."""
+
+    central: float
+    replicas: _Array
+
+    def __sub__(self, other: _Estimate) -> _Estimate:
+        return _Estimate(self.central - other.central, self.replicas - other.replicas)
+
+    @property
+    def value(self) -> Value:
+        return Value(value=self.central, error=float(np.nanstd(self.replicas, ddof=1)))
+
+
+@dataclass(frozen=True)
+class _Class:
+    """Weights and nPU (events,) of one class of events; how often each is drawn (replicas, events)."""
+
+    weight: _Array
+    npu: NDArray[np.integer]
+    drawn: NDArray[np.number]
+
+    def of(self, score: NDArray[np.generic]) -> Sample:
+        return Sample(score, self.weight)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    auc: _Estimate
+    efficiency: dict[str, Value]
+    background_above: dict[str, float]
 
 
 def physics_table(
     *,
     background: Scores,
-    background_weight: NDArray[np.float64],
+    background_weight: _Array,
     background_npu: NDArray[np.integer],
     signals: Mapping[str, Scores],
+    signal_weight: Mapping[str, _Array],
     signal_npu: Mapping[str, NDArray[np.integer]],
     sample: str,
     split: str,
@@ -91,73 +158,140 @@ def physics_table(
 ) -> PhysicsTable:
     """Figures of every score in ``background`` (name -> (events,)) on every signal.
 
-    Signal events weigh 1. ``model`` and ``model_float`` are the quantised and the float network.
-    Bootstrap: Poisson(1) resampling of the events of each class, the same for all scores.
+    ``model`` and ``model_float`` are the quantised and the float network. Bootstrap: Poisson(1)
+    resampling of the events of each class, the same for all scores; pile-up weights are made anew in each
+    replica.
     """
     rng = np.random.default_rng(seed)
-    count = len(background_weight)
-    drawn_background = rng.poisson(1.0, (replicas, count)).astype(np.uint8)
+
+    def resampled(weight: _Array, npu: NDArray[np.integer]) -> _Class:
+        return _Class(weight, npu, rng.poisson(1.0, (replicas, len(weight))).astype(np.uint8))
+
+    zero_bias = resampled(background_weight, background_npu)
+    intervals = pileup_bins(background_npu, background_weight, _PILEUP_ROWS)
     rows: list[ScoreRow] = []
     pileup: list[PileupRow] = []
-    differences: dict[str, tuple[float, NDArray[np.float64]]] = {}
-    edges = np.quantile(background_npu, np.linspace(0, 1, _PILEUP_BINS + 1)).astype(int)
+    reweighting: list[ReweightRow] = []
+    aucs: dict[str, dict[str, _Estimate]] = {name: {} for name in background}
+    aucs_reweighted: dict[str, dict[str, _Estimate]] = {name: {} for name in background}
     for signal, scores in signals.items():
-        size = len(signal_npu[signal])
-        drawn = rng.poisson(1.0, (replicas, size)).astype(np.uint8)
-        aucs: dict[str, tuple[float, NDArray[np.float64]]] = {}
+        events = resampled(signal_weight[signal], signal_npu[signal])
+        matched, row = _reweighted(signal, events, zero_bias)
+        reweighting += [row] if row else []
         for name, values in background.items():
-            pair = Sample(scores[name], np.ones(size)), Sample(values, background_weight)
-            central = figures(*pair, FALSE_POSITIVE_RATES)
-            replica_auc, replica_eff = replicate(*pair, FALSE_POSITIVE_RATES, drawn, drawn_background)
-            aucs[name] = (central.auc, replica_auc)
-            labels = [f"{rate:g}" for rate in FALSE_POSITIVE_RATES]
+            plain = _measure(scores[name], events, values, zero_bias)
+            aucs[name][signal] = plain.auc
+            other = None
+            if matched is not None:
+                other = _measure(scores[name], matched, values, zero_bias)
+                aucs_reweighted[name][signal] = other.auc
             rows.append(
                 ScoreRow(
                     signal=signal,
                     score=name,
-                    auc=_value(central.auc, replica_auc),
-                    efficiency={
-                        label: _value(central.efficiency[i], replica_eff[:, i])
-                        for i, label in enumerate(labels)
-                    },
-                    background_above=dict(zip(labels, central.background_above, strict=True)),
-                    signal_events=size,
-                    background_events=count,
+                    auc=plain.auc.value,
+                    auc_reweighted=other.auc.value if other else None,
+                    efficiency=plain.efficiency,
+                    efficiency_reweighted=other.efficiency if other else None,
+                    background_above=plain.background_above,
+                    signal_events=len(events.weight),
+                    background_events=len(background_weight),
                 )
             )
-        if FLOAT in aucs:
-            difference = aucs[MODEL][1] - aucs[FLOAT][1]
-            differences[signal] = (aucs[MODEL][0] - aucs[FLOAT][0], difference)
-        for index in range(_PILEUP_BINS):
-            low, high = int(edges[index]) + (index > 0), int(edges[index + 1])
-            in_b = (background_npu >= low) & (background_npu <= high)
-            in_s = (signal_npu[signal] >= low) & (signal_npu[signal] <= high)
-            if in_s.sum() < 2 or in_b.sum() < 2 or background_weight[in_b].sum() <= 0:
-                continue
-            pair = (
-                Sample(scores[MODEL][in_s], np.ones(int(in_s.sum()))),
-                Sample(background[MODEL][in_b], background_weight[in_b]),
-            )
-            replica_auc, _ = replicate(*pair, (), drawn[:, in_s], drawn_background[:, in_b])
-            pileup.append(PileupRow(signal=signal, low=low, high=high, auc=_value(auc(*pair), replica_auc)))
+        pileup += _by_pileup(signal, (events, scores[MODEL]), (zero_bias, background[MODEL]), intervals)
+    means = tuple(
+        MeanRow(
+            score=name,
+            auc=_mean(aucs[name].values()).value,
+            auc_reweighted=_mean(aucs_reweighted[name].values()).value
+            if len(reweighting) == len(signals)
+            else None,
+        )
+        for name in (background if signals else ())
+    )
     quantisation = None
-    if differences:
+    if FLOAT in background and signals:
+        differences = {signal: aucs[MODEL][signal] - aucs[FLOAT][signal] for signal in signals}
         quantisation = Quantisation(
-            mean=_value(
-                float(np.mean([d[0] for d in differences.values()])),
-                np.mean([d[1] for d in differences.values()], axis=0),
-            ),
-            by_signal={name: _value(*d) for name, d in differences.items()},
+            mean=_mean(differences.values()).value,
+            by_signal={signal: difference.value for signal, difference in differences.items()},
         )
     return PhysicsTable(
         sample=sample,
         split=split,
         replicas=replicas,
         rows=tuple(rows),
+        means=means,
+        reweighting=tuple(reweighting),
         pileup=tuple(pileup),
         quantisation=quantisation,
     )
 
 
-def _value(central: float, replicas: NDArray[np.float64]) -> Value:
-    return Value(value=central, error=float(np.nanstd(replicas, ddof=1)))
+def _measure(
+    signal_score: NDArray[np.generic], signal: _Class, score: NDArray[np.generic], background: _Class
+) -> _Measured:
+    pair = signal.of(signal_score), background.of(score)
+    central = figures(*pair, FALSE_POSITIVE_RATES)
+    aucs, effs = replicate(*pair, FALSE_POSITIVE_RATES, signal.drawn, background.drawn)
+    labels = [f"{rate:g}" for rate in FALSE_POSITIVE_RATES]
+    return _Measured(
+        _Estimate(central.auc, aucs),
+        {label: _Estimate(central.efficiency[i], effs[:, i]).value for i, label in enumerate(labels)},
+        dict(zip(labels, central.background_above, strict=True)),
+    )
+
+
+def _reweighted(
+    name: str, signal: _Class, background: _Class
+) -> tuple[_Class, ReweightRow] | tuple[None, None]:
+    """The signal with the background's pile-up, None if the two have none in common."""
+    [(low, high)] = pileup_bins(background.npu, background.weight, 1)
+    if not signal.weight[(signal.npu >= low) & (signal.npu <= high)].any():
+        return None, None
+    found = pileup_weights(signal.npu, signal.weight, background.npu, background.weight)
+    drawn = np.zeros(signal.drawn.shape)
+    for r in range(len(drawn)):
+        with suppress(DataError):  # a replica may draw nothing in common, so nothing at all
+            weight = pileup_weights(
+                signal.npu,
+                signal.weight * signal.drawn[r],
+                background.npu,
+                background.weight * background.drawn[r],
+            ).weight
+            np.divide(weight, found.weight, out=drawn[r], where=found.weight > 0)
+    row = ReweightRow(
+        signal=name,
+        background_dropped=found.background_dropped,
+        signal_dropped=found.signal_dropped,
+        effective_events=found.effective_events,
+    )
+    return _Class(found.weight, signal.npu, drawn), row
+
+
+def _by_pileup(
+    name: str,
+    signal: tuple[_Class, NDArray[np.generic]],
+    background: tuple[_Class, NDArray[np.generic]],
+    intervals: Sequence[tuple[int, int]],
+) -> Iterator[PileupRow]:
+    """AUC in the intervals of nPU that hold two events of each class and some weight."""
+    for low, high in intervals:
+        pair, drawn = [], []
+        for events, score in (signal, background):
+            inside = (events.npu >= low) & (events.npu <= high)
+            if inside.sum() < 2 or not events.weight[inside].any():
+                break
+            pair.append(Sample(score[inside], events.weight[inside]))
+            drawn.append(events.drawn[:, inside])
+        else:
+            aucs, _ = replicate(pair[0], pair[1], (), drawn[0], drawn[1])
+            estimate = _Estimate(auc(pair[0], pair[1]), aucs)
+            yield PileupRow(signal=name, low=low, high=high, auc=estimate.value)
+
+
+def _mean(estimates: Iterable[_Estimate]) -> _Estimate:
+    several = list(estimates)
+    return _Estimate(
+        float(np.mean([one.central for one in several])), np.mean([one.replicas for one in several], axis=0)
+    )

@@ -27,7 +27,7 @@ def render(report: Report, target: Target) -> RenderableType:
         _headroom(report),
     ]
     if report.physics is not None:
-        parts += [_physics(report.physics), _pileup(report.physics)]
+        parts += [_physics(report.physics), _pileup(report.physics), _means(report.physics)]
         if report.physics.quantisation is not None:
             mean = report.physics.quantisation.mean
             parts.append(
@@ -152,3 +152,21 @@ def _pileup(physics: PhysicsTable) -> Table:
             *(f"{found[b].value:.3f} ± {found[b].error:.3f}" if b in found else "-" for b in bins),
         )
     return table
+
+
+def _means(physics: PhysicsTable) -> Group:
+    table = _table("mean AUC over the signals", "score", "AUC", "with zero-bias pile-up")
+    for row in physics.means:
+        other = row.auc_reweighted
+        table.add_row(
+            row.score,
+            f"{row.auc.value:.4f} ± {row.auc.error:.4f}",
+            f"{other.value:.4f} ± {other.error:.4f}" if other else "-",
+        )
+    signals = {row.signal for row in physics.rows}
+    note = f"{len(physics.reweighting)} of {len(signals)} signals reweighted in nPU"
+    if physics.reweighting:
+        dropped = max(row.background_dropped for row in physics.reweighting)
+        outside = max(row.signal_dropped for row in physics.reweighting)
+        note += f"; left out: at most {100 * dropped:.1f} % of zero bias, {100 * outside:.1f} % of a signal"
+    return Group(table, Text(note))

@@ -1,0 +1,75 @@
+"""Worker processes on this machine, one pool each: a worker that dies takes only its own chunk with it."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+from collections import Counter, deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from pathlib import Path
+
+from zerobias.executor.chunks import ATTEMPTS, Chunk, lost, make
+
+__all__ = ["run_local"]
+
+log = logging.getLogger(__name__)
+
+
+class _Worker:
+    """A process that makes one chunk at a time. It leaves Ctrl-C to its parent."""
+
+    def __init__(self) -> None:
+        self.pool = ProcessPoolExecutor(
+            1,
+            mp_context=multiprocessing.get_context("spawn"),  # forking is unsafe with TensorFlow's threads
+            initializer=signal.signal,
+            initargs=(signal.SIGINT, signal.SIG_IGN),
+        )
+        self.process = self.pool.submit(os.getpid)
+
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+        with suppress(BrokenProcessPool, CancelledError, ProcessLookupError):
+            os.kill(self.process.result(), signal.SIGTERM)
+        self.pool.shutdown()
+
+
+def run_local(chunks: Sequence[Chunk], workers: int) -> Generator[None, None, None]:
+    """Make the chunks, yielding after each.
+
+    Raises what a chunk's function raises, and ``ToolError`` for a chunk that lost its worker too often.
+    """
+    waiting = deque(chunks)
+    idle: list[_Worker] = []
+    running: dict[Future[None], tuple[_Worker, Chunk]] = {}
+    losses: Counter[Path] = Counter()
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                worker = idle.pop() if idle else _Worker()
+                chunk = waiting.popleft()
+                running[worker.pool.submit(make, chunk)] = worker, chunk
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                worker, chunk = running.pop(future)
+                idle.append(worker)
+                try:
+                    future.result()
+                except BrokenProcessPool:
+                    idle.remove(worker)
+                    worker.pool.shutdown()
+                    losses[chunk.path] += 1
+                    if losses[chunk.path] == ATTEMPTS:
+                        raise lost(chunk) from None
+                    log.warning("%s lost its worker and starts again", chunk.path.name)
+                    waiting.appendleft(chunk)
+                else:
+                    yield
+    finally:
+        for worker in [*idle, *(worker for worker, _ in running.values())]:
+            worker.kill()

@@ -1,0 +1,70 @@
+"""Run a function over chunk specs and resume where an earlier run stopped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Literal
+
+from zerobias.errors import SpecError
+from zerobias.executor.chunks import ChunkFunction, plan, sweep
+from zerobias.executor.cluster import run_dask
+from zerobias.executor.local import run_local
+
+__all__ = ["EXECUTORS", "run_chunks"]
+
+EXECUTORS = ("local", "dask")
+
+log = logging.getLogger(__name__)
+
+
+def run_chunks(
+    function: ChunkFunction,
+    specs: Iterable[Any],
+    folder: Path,
+    *,
+    executor: Literal["local", "dask"] = "local",
+    workers: int = 2,
+    cluster: Any = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Path, ...]:
+    """Files of the chunks in the order of ``specs``, the same bytes whatever the executor and the workers.
+
+    ``function(spec, path)`` writes one file from one spec. It lives at the top level of a module, its
+    result depends on the spec alone, and each spec is plain JSON. Chunk ``i`` becomes ``chunk-0000i`` and
+    a manifest of spec, function, package version and SHA-256. A chunk that agrees with its manifest is
+    kept, any other one is made again, and so is one whose worker was killed. ``folder`` takes one run at a
+    time.
+
+    ``local`` starts ``workers`` processes; so does ``dask``, unless ``cluster`` is a scheduler address or
+    a :func:`dask_cluster`. ``progress`` is called with (done, total).
+
+    Raises ``SpecError`` for a bad argument, ``ToolError`` when a chunk lost its worker three times or Dask
+    is missing, and whatever ``function`` raises; finished chunks stay.
+    """
+    if executor not in EXECUTORS:
+        raise SpecError(f"executor {executor!r} is unknown: use {' or '.join(EXECUTORS)}")
+    if workers < 1:
+        raise SpecError(f"workers is {workers}: at least one worker is needed")
+    if cluster is not None and executor != "dask":
+        raise SpecError(f"executor {executor!r} takes no cluster: use executor 'dask'")
+    folder = folder.absolute()  # workers may run elsewhere
+    chunks = plan(function, list(specs), folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
+    waiting = [chunk for chunk in chunks if not chunk.is_done()]
+    done = len(chunks) - len(waiting)
+    log.info("%d of %d chunks are done already in %s", done, len(chunks), folder)
+    report = progress or (lambda done, total: None)
+    report(done, len(chunks))
+    if waiting:
+        run = run_local(waiting, workers) if executor == "local" else run_dask(waiting, workers, cluster)
+        try:
+            with closing(run):
+                for finished, _ in enumerate(run, start=done + 1):
+                    report(finished, len(chunks))
+        finally:
+            sweep(folder)
+    return tuple(chunk.path for chunk in chunks)
