@@ -63,9 +63,7 @@ def test_how_to_as_written(programs: Path, tmp_path: Path) -> None:
     assert report["verdict"] == "pass-on-estimates"
     assert report["agreement"]["mismatches"] == {"reference": 0, "keras": 0, "csim": 0}
     aucs = {(row["signal"], row["score"]): row["auc"]["value"] for row in report["physics"]["rows"]}
-    assert aucs["ttbar", "model"] > aucs["ttbar", "max_et"], (
-        "a trained classifier beats a cut on its own signal"
-    )
+    assert aucs["ttbar", "model"] > aucs["ttbar", "sum_et"]
 
 
 def test_shipped_model_from_the_wheel(programs: Path, tmp_path: Path) -> None:

@@ -61,7 +61,10 @@ def build_firmware(model: Model, root: Path, step: Step, *, sample: Path | None 
     """
     folder = root / model.name
     with locked(folder, lambda: step(f"waiting for another build in {folder}")):
-        return _build(model, folder, step, sample or default_sample())
+        sample = sample or default_sample()
+        if not sample.is_file():
+            raise DataError(f"no event file {sample}: make one with `zerobias simulate` or mend the path")
+        return _build(model, folder, step, sample)
 
 
 def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
