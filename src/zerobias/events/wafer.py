@@ -122,3 +122,7 @@ def _cells(values: NDArray[Any]) -> NDArray[Any]:
     if values.shape[-1:] != (CELLS,):
         raise DataError(f"wafer has shape {values.shape}: its last axis must hold {CELLS} trigger cells")
     return values
+
+
+for _constant in (POSITIONS, DISTANCES, MASK_8X8):
+    _constant.flags.writeable = False
