@@ -30,7 +30,7 @@ from zerobias.simulate.showers import (
 
 HGCAL = load_hgcal()
 STACK = stack_of(HGCAL)
-ROUND = STACK._replace(z=50.0, e_over_mip=0.8, step=1.0, critical=0.01)
+ROUND = STACK._replace(z=50.0, e_over_mip=0.8, step=2.0, critical=0.01)
 
 
 @njit
@@ -50,9 +50,9 @@ def test_medium_follows_the_published_rules() -> None:
 
 
 def test_longitudinal_parameters_by_hand() -> None:
-    """ln y = 6, Z = 50, 1 - e^ = 0.2, F_S = 1."""
+    """ln y = 6, Z = 50, 1 - e^ = 0.2, F_S = 1 / 2."""
     found = longitudinal(0.01 * math.exp(6), ROUND)
-    assert found == pytest.approx((4.5, 3.3532, 0.2, 1 / 3.92, 0.646), rel=1e-9)
+    assert found == pytest.approx((3.95, 2.8772, 0.2, 1 / 3.92, 0.646), rel=1e-9)
 
 
 def test_longitudinal_parameters_stay_usable_at_low_energy() -> None:
@@ -64,12 +64,12 @@ def test_longitudinal_parameters_stay_usable_at_low_energy() -> None:
 
 
 def test_radial_profile_by_hand() -> None:
-    """E = 1 GeV, tau = 1, Z = 50, 1 - e^ = 0.2, F_S = 1."""
+    """E = 1 GeV, tau = 1, Z = 50, 1 - e^ = 0.2, F_S = 1 / 2."""
     core, tail, share = radial(1.0, 1.0, ROUND)
-    assert core == pytest.approx(0.0251 + 0.09715 - 0.00406 + 0.0397 * math.exp(-1), rel=1e-9)
-    assert tail == pytest.approx(0.5045 * (0.398738 + 1.135724) - 0.028 - 0.495 * 0.367879, rel=1e-5)
+    assert core == pytest.approx(0.0251 + 0.09715 - 0.00406 + 0.0794 * math.exp(-1), rel=1e-9)
+    assert tail == pytest.approx(0.5045 * (0.398738 + 1.135724) - 0.028 - 0.99 * 0.367879, rel=1e-5)
     u = (0.401 + 0.0935 - 1) / 1.313
-    assert share == pytest.approx(2.585 * math.exp(u - math.exp(u)) + 0.2 * (0.348 - 0.642), rel=1e-9)
+    assert share == pytest.approx(2.585 * math.exp(u - math.exp(u)) + 0.2 * (0.348 - 1.284), rel=1e-9)
     assert radial(10.0, 3.0, STACK)[1] > radial(10.0, 1.0, STACK)[1]  # showers widen with depth
     for energy in (0.02, 1.0, 500.0):
         for tau in (0.0, 0.3, 1.0, 8.0):
@@ -110,6 +110,17 @@ def test_all_the_energy_of_an_electron_is_seen_along_the_stack(slant: float) -> 
     assert np.mean(found) == pytest.approx(energy * STACK.e_over_mip / STACK.loss, rel=0.01)
     spots = sum(em_signal(showers(ELECTRON, energy, 1)[0], n, slant, STACK)[0] for n in range(1, 61))
     assert spots == pytest.approx(10.3 / HGCAL.sampling_resolution * energy**0.959, rel=0.02)
+
+
+def test_radii_are_those_of_the_papers_depth() -> None:
+    """tau = t / <t> m / (m - 1), <t> = alpha / beta being the centre of gravity and m = exp<ln alpha>."""
+    energy = 20.0
+    mean = longitudinal(energy, STACK)[1]
+    for shower in showers(ELECTRON, energy, 20):
+        tau = 8.5 * 1.1 * STACK.step * shower.beta / shower.alpha * mean / (mean - 1)
+        core, tail, share = radial(energy, tau, STACK)
+        found = em_signal(shower, 9, 1.1, STACK)[2:]
+        assert found == pytest.approx((core * STACK.moliere, tail * STACK.moliere, share), rel=1e-9)
 
 
 def test_photons_convert_after_nine_sevenths_of_a_radiation_length() -> None:

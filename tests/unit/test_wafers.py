@@ -15,7 +15,16 @@ from zerobias.events.wafer import CELLS, PITCH_CM, POSITIONS
 from zerobias.shelves import shelf
 from zerobias.simulate.generate import Particles, generate
 from zerobias.simulate.hgcal import Hgcal, Place, load_hgcal
-from zerobias.simulate.showers import CHARGED, ELECTRON, MUON, NEUTRAL, PHOTON, stack_of
+from zerobias.simulate.showers import (
+    CHARGED,
+    ELECTRON,
+    MUON,
+    NEUTRAL,
+    PHOTON,
+    em_signal,
+    stack_of,
+    start_shower,
+)
 from zerobias.simulate.spec import ZeroBiasCard
 from zerobias.simulate.wafer_images import Hits, digitise, expose, strike
 from zerobias.simulate.wafer_shape import wafer_shape
@@ -111,23 +120,42 @@ def test_a_shower_beside_the_wafer_charges_the_near_side_only_within_reach() -> 
     assert shoot(25.1, 0.0, 200.0, ELECTRON, 50).sum() == 0
 
 
-def test_spots_beside_the_wafer_are_thinned_without_bias() -> None:
-    """Far spots only are drawn for a shower beside: the same charge as from its whole radial profile."""
-    stack = stack_of(ONE)
-    halo = ONE.model_copy(update={"hadron_core_share": 0.0, "interaction_length_radiation_lengths": 0.01})
-    charge = shoot(
-        14.0, 3.0, 2.0, NEUTRAL, 20_000, halo.model_copy(update={"place": (Place(layer=1, u=3, v=1),)})
-    )
+def chance(x: float, y: float, scale: float) -> float:
+    """Chance that a spot of a shower at (x, y) cm with the median radius ``scale`` falls on the wafer."""
     rng = np.random.default_rng(3)
-    u = rng.random(400_000)
-    radius, angle = 8.0 * np.sqrt(u / (1 - u)), rng.uniform(0, 2 * np.pi, len(u))
-    x, y = 14.0 + radius * np.cos(angle), 3.0 + radius * np.sin(angle)
+    u, angle = rng.random(200_000), rng.uniform(0, 2 * np.pi, 200_000)
+    radius = scale * np.sqrt(u / (1 - u))
+    points = np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
+    normals = np.radians(np.arange(0, 360, 60))
     apothem = 2 * math.sqrt(3) * PITCH_CM
-    hit = np.ones(len(u), bool)
-    for a in np.radians(np.arange(0, 360, 60)):
-        hit &= x * math.cos(a) + y * math.sin(a) < apothem
-    mips = 2.0 * (1 - np.mean(hadron_em_share(2.0))) * HGCAL.hadron_response / stack.loss
-    assert charge.sum(axis=1).mean() == pytest.approx(mips * hit.mean() * HGCAL.mip_mean_fc[0], rel=0.03)
+    return float((points @ np.stack([np.cos(normals), np.sin(normals)]) < apothem).all(axis=1).mean())
+
+
+def test_hadronic_spots_beside_the_wafer_are_thinned_without_bias() -> None:
+    card = ONE.model_copy(
+        update={
+            "hadron_core_share": 0.0,
+            "interaction_length_radiation_lengths": 0.01,
+            "place": (Place(layer=1, u=3, v=1),),
+        }
+    )
+    charge = shoot(14.0, 3.0, 2.0, NEUTRAL, 20_000, card)
+    mips = 2.0 * (1 - np.mean(hadron_em_share(2.0))) * HGCAL.hadron_response / stack_of(ONE).loss
+    expected = mips * chance(14.0, 3.0, HGCAL.hadron_halo_cm) * HGCAL.mip_mean_fc[0]
+    assert charge.sum(axis=1).mean() == pytest.approx(expected, rel=0.03)
+
+
+def test_electromagnetic_spots_beside_the_wafer_follow_core_and_tail() -> None:
+    x, y, energy = 10.5, 1.0, 30.0
+    centre, depth, stack = HGCAL.centre_cm(PLACE), HGCAL.depth_cm(9), stack_of(ONE)
+    slant = math.hypot(1, (centre[0] + x) / depth, (centre[1] + y) / depth)
+    charge = shoot(x, y, energy, ELECTRON, 4000).sum(axis=1).mean()  # seeds the showers drawn next, too
+    drawn = [em_signal(start_shower(ELECTRON, energy, stack), 9, slant, stack) for _ in range(40)]
+    mips = [
+        spots * each * (share * chance(x, y, core) + (1 - share) * chance(x, y, tail))
+        for spots, each, core, tail, share in drawn
+    ]
+    assert charge == pytest.approx(np.mean(mips) * HGCAL.mip_mean_fc[0], rel=0.1)
 
 
 def hadron_em_share(energy: float) -> np.ndarray:
@@ -244,6 +272,7 @@ def test_sample_holds_what_the_card_says(small: EventSet, tmp_path: Path) -> Non
     known = [[p.layer, p.u, p.v, 0, round(1000 * HGCAL.eta(p))] for p in PLACES]
     assert np.unique(small.collections["wafer_place"], axis=0).tolist() == sorted(known)
     assert 30 < small.npu.mean() < 50
+    assert small.provenance["pool_events"] == [120, 20]
     write(tmp_path / "wafers.h5", small)
     again = read(tmp_path / "wafers.h5")
     np.testing.assert_array_equal(again.collections["wafer"], small.collections["wafer"])
@@ -251,6 +280,8 @@ def test_sample_holds_what_the_card_says(small: EventSet, tmp_path: Path) -> Non
 
 def test_signals_carry_their_energy_and_stand_out(small: EventSet) -> None:
     assert (small.of("zero_bias").collections["wafer_energy"] == 0).all()
+    energies = small.collections["wafer_energy"][small.process > 0]
+    assert len(np.unique(energies)) == len(energies)  # no two chunks alike
     for name in ("electron", "photon"):
         signal = small.of(name)
         eta = signal.collections["wafer_place"][:, 4] / 1000
@@ -285,9 +316,12 @@ def test_splits_share_no_interaction() -> None:
 
 
 def test_too_small_a_slice_is_named(pool: ParticlePool) -> None:
-    tiny = ParticlePool((pool.slices[0], particles((22, 5.0, 2.7, 0.0, 0.0), events=1)), (0.9, 0.1))
-    with pytest.raises(SpecError, match="slice 1 of the pool has 1 events: each split needs its own"):
-        simulate_wafers(tiny, SMALL, seed=1)
+    card = SMALL.model_copy(update={"crossings": 4, "signal": 4})
+    tiny = ParticlePool((pool.slices[0], particles((22, 5.0, 2.7, 0.0, 0.0), events=3)), (0.9, 0.1))
+    with pytest.raises(SpecError, match="slice 1 of the pool has 3 events: each split needs its own"):
+        simulate_wafers(tiny, card, seed=1)
+    enough = replace(tiny, slices=(pool.slices[0], particles((22, 5.0, 2.7, 0.0, 0.0), events=4)))
+    assert set(simulate_wafers(enough, card, seed=1).split.tolist()) == {0, 1, 2}
 
 
 def test_pool_follows_the_zero_bias_card() -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "ELECTRON",
     "MUON",
     "NEUTRAL",
+    "NOTHING",
     "PHOTON",
     "Shower",
     "Stack",
@@ -87,6 +88,10 @@ class Shower(NamedTuple):
     spots: float
     tau: float
     hadronic: float
+
+
+NOTHING = Shower(0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""A shower without energy."""
 
 
 def stack_of(hgcal: Hgcal) -> Stack:

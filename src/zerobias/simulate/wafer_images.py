@@ -19,6 +19,7 @@ from zerobias.simulate.showers import (
     ELECTRON,
     MUON,
     NEUTRAL,
+    NOTHING,
     PHOTON,
     em_signal,
     hadron_signal,
@@ -203,10 +204,10 @@ def _spots(
     if expected <= 0:
         return
     gap = max(math.hypot(x, y) - _CIRCUMRADIUS_CM, 0.0)
-    inside = gap**2 / (gap**2 + scale**2)  # share of the spots within the gap
-    for _ in range(np.random.poisson(expected * (1 - inside))):
-        u = inside + (1 - inside) * np.random.random()
-        away = scale * math.sqrt(u / (1 - u))
+    beyond = scale**2 / (gap**2 + scale**2)  # share of the spots that are further out than the gap
+    for _ in range(np.random.poisson(expected * beyond)):
+        u = beyond * (1 - np.random.random())
+        away = scale * math.sqrt((1 - u) / u)
         angle = 2 * math.pi * np.random.random()
         _deposit(mips, x + away * math.cos(angle), y + away * math.sin(angle), peak, mean, out)
 
@@ -218,7 +219,7 @@ def _particle(
     """Add one particle to the wafers ``which`` near its axis."""
     started = False
     slant = math.sqrt(1 + x * x + y * y)
-    shower = start_shower(PHOTON, 0.0, stack)
+    shower = NOTHING
     for w in range(len(which)):
         place = places[which[w]]
         dx, dy = x * place[1] - place[2], y * place[1] - place[3]

@@ -87,7 +87,7 @@ def simulate_wafers(
         events = len(particles.offset) - 1
         if any(start == stop for start, stop in _cuts(events)):
             raise SpecError(
-                f"slice {number} of the pool has {events} events: each split needs its own, make at least 5"
+                f"slice {number} of the pool has {events} events: each split needs its own, make at least 4"
             )
     hits = strike(pool.slices, hgcal)
     chunks = list(_chunks(hgcal, seed))
@@ -114,6 +114,7 @@ def simulate_wafers(
             "description": "simulated HGCAL wafers: Pythia 8 and parametrised showers",
             "pythia": generator_version(),
             "seed": seed,
+            "pool_events": [len(particles.offset) - 1 for particles in pool.slices],
             "cards": hashlib.sha256(hgcal.model_dump_json().encode()).hexdigest(),
         },
     )
