@@ -165,7 +165,7 @@ def start_shower(kind: int, energy: float, stack: Stack) -> Shower:
         if kind == MUON:
             start = 1e9
         else:
-            # Mean electromagnetic share 1 - E^(k - 1) with k = 0.82 (Gabriel et al., NIM A 338, 336).
+            # Mean electromagnetic share: the power law of Gabriel et al. (NIM A 338) with a usual exponent.
             share = 1 - max(energy, 1.0) ** -0.18
             share = min(max(share * (1 + 0.5 * np.random.standard_normal()), 0.0), 1.0)
             em, hadronic = share * energy, (1 - share) * energy
