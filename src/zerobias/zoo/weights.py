@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["apply_weights", "collect_weights", "digest", "quantised_values", "read_weights", "write_weights"]
 
 Arrays = Mapping[str, NDArray[Any]]
+_BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged archive raises."""
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
@@ -35,15 +37,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        EOFError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except _BROKEN as error:
         raise DataError(f"weights {path} cannot be read ({error}): restore the file") from error
     for key, array in arrays.items():
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
