@@ -37,7 +37,7 @@ simulate: $(STAMP) ## Make the sample of simulated events
 	@$(BIN)/zerobias simulate
 
 test: lint ## Run the checks of `make lint`, then the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: $(STAMP) ## Run the tests that take minutes
 	@$(BIN)/python -m pytest -m long
