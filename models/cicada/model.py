@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 SHAPE = (18, 14, 1)
 TARGET_SCALE, TARGET_MAX = 32.0, 256.0 - 1 / 256
-HIDDEN_UNIT = 16.0
+HIDDEN_UNIT = 8.0
 """The float student's hidden values are in this unit, so that its parameters are of order one."""
 Array = NDArray[Any]
 
