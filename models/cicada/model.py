@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 SHAPE = (18, 14, 1)
 TARGET_SCALE, TARGET_MAX = 32.0, 256.0 - 1 / 256
-HIDDEN_UNIT = 8.0
+HIDDEN_UNIT = 16.0
 """The float student's hidden values are in this unit, so that its parameters are of order one."""
 Array = NDArray[Any]
 
@@ -140,6 +140,12 @@ def fold(spec: ModelSpec, model: keras.Model) -> keras.Model:
     return folded
 
 
+def two_bits(values: Array) -> Array:
+    """Values rounded to two significant bits: each filter weight is used 63 times, so its bits cost most."""
+    unit = 2.0 ** (np.floor(np.log2(np.maximum(np.abs(values), 2**-7))) - 1)
+    return np.round(values / unit) * unit
+
+
 def largest(kind: str) -> float:
     """Largest value of a fixed-point type."""
     parsed = FixedType.parse(kind)
@@ -243,7 +249,9 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
     folded = fold(spec, floating)
     log.info("float student: mean tuning AUC %.4f", mean_auc(predictor(folded), data))
     quantised = build(spec)
-    quantised.set_weights(folded.get_weights())
+    filters, *others = folded.get_weights()
+    quantised.set_weights([two_bits(filters), *others])
+    quantised.get_layer("conv").trainable = False  # the dense layers adapt to the rounded filters
     losses = fit(quantised, inputs, target, plan.quantised_epochs, plan.batch, plan.quantised_learning_rate)
     auc = mean_auc(predictor(quantised), data)
     log.info("quantised student: mean tuning AUC %.4f", auc)
