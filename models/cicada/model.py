@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 SHAPE = (18, 14, 1)
 TARGET_SCALE, TARGET_MAX = 32.0, 256.0 - 1 / 256
+HIDDEN_UNIT = 16.0
+"""The float student's hidden values are in this unit, so that its parameters are of order one."""
 Array = NDArray[Any]
 
 
@@ -45,6 +47,7 @@ class Recipe(BaseModel):
 
     ``transform`` of ET before the teacher, and ``power`` of its residual in the score: ``linear`` and 2
     is the classic mean squared error; with ``sqrt`` the residual is in units of its spread per ieta.
+    ``saturation``: sum of ET over a 2 x 2 patch, in counts, at which each filter saturates at the start.
     ``outliers``: share of made-up events in the student's training (outlier exposure). ``copies``: every
     event is seen that many times, turned in phi and mirrored in eta.
     """
@@ -53,6 +56,7 @@ class Recipe(BaseModel):
 
     transform: Literal["linear", "sqrt"]
     power: float
+    saturation: tuple[float, ...]
     teacher_epochs: int
     teacher_batch: int
     student_epochs: int
@@ -72,11 +76,8 @@ def recipe(spec: ModelSpec) -> Recipe:
     return validate(spec.training, Recipe, f"model {spec.name}, [training]")
 
 
-def build(spec: ModelSpec, quantised: bool = True, normalised: bool = False) -> keras.Model:
-    """Regions (n, 18, 14, 1) in counts -> score (n, 1).
-
-    ``normalised`` puts batch normalisation behind the hidden layer, to be folded away after training.
-    """
+def build(spec: ModelSpec, quantised: bool = True) -> keras.Model:
+    """Regions (n, 18, 14, 1) in counts -> score (n, 1)."""
     net = network(spec)
     x = inputs = keras.Input(SHAPE, name="regions")
     if quantised:
@@ -90,15 +91,65 @@ def build(spec: ModelSpec, quantised: bool = True, normalised: bool = False) -> 
         x = qkeras.QDense(1, kernel_quantizer=bits(net.output_weights), use_bias=False, name="dense2")(x)
         return keras.Model(inputs, qkeras.QActivation(relu(net.score), name="score")(x), name=spec.name)
     x = keras.layers.Conv2D(net.filters, 2, strides=2, use_bias=False, name="conv")(x)
-    most = (lambda kind: kind.max_int * kind.lsb)(FixedType.parse(net.activations))
-    x = keras.layers.ReLU(most, name="relu0")(x)
+    x = keras.layers.ReLU(largest(net.activations), name="relu0")(x)
     x = keras.layers.Flatten(name="flat")(x)
     x = keras.layers.Dense(net.hidden, name="dense1")(x)
-    if normalised:
-        x = keras.layers.BatchNormalization(name="norm")(x)
-    x = keras.layers.ReLU(most, name="relu1")(x)
+    x = keras.layers.ReLU(largest(net.activations), name="relu1")(x)
     x = keras.layers.Dense(1, use_bias=False, name="dense2")(x)
     return keras.Model(inputs, keras.layers.ReLU(name="score")(x), name=spec.name)
+
+
+def trainable(spec: ModelSpec) -> keras.Model:
+    """The float network in the form that trains well; :func:`fold` turns it into that of :func:`build`.
+
+    A filter without bias has no threshold, but it saturates: starting as plain sums of a 2 x 2 patch that
+    saturate at different ET, the filters together give the dense layer a piecewise linear function of the
+    patch's ET (the difference of two is zero below the lower saturation). A quarter of the hidden units
+    starts with a negative weight in the score, which bends it down as the target's logarithm does.
+    """
+    net, plan = network(spec), recipe(spec)
+    top = largest(net.activations)
+    near_one = keras.initializers.RandomNormal(1.0, 0.1)
+    x = inputs = keras.Input(SHAPE)
+    filters = {"strides": 2, "use_bias": False, "kernel_initializer": near_one}
+    x = keras.layers.Conv2D(net.filters, 2, name="conv", **filters)(x)
+    x = keras.layers.Rescaling([top / edge for edge in plan.saturation], name="scale")(x)
+    x = keras.layers.Flatten()(keras.layers.ReLU(top)(x))
+    x = keras.layers.Dense(net.hidden, name="dense1")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    x = keras.layers.ReLU(top / HIDDEN_UNIT)(x)
+    x = keras.layers.Dense(1, use_bias=False, name="dense2")(x)
+    model = keras.Model(inputs, keras.layers.ReLU()(x))
+    sign = np.where(np.arange(net.hidden) < net.hidden // 4, -1.0, 1.0)
+    model.get_layer("dense2").set_weights([4 * sign[:, None]])
+    return model
+
+
+def fold(spec: ModelSpec, model: keras.Model) -> keras.Model:
+    """The float network with the scales and the batch normalisation of :func:`trainable` in its weights."""
+    norm = model.get_layer("norm")
+    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
+    scale = np.asarray(norm.gamma) / np.sqrt(variance + norm.epsilon)
+    kernel, bias = (np.asarray(w) for w in model.get_layer("dense1").get_weights())
+    (conv,), (out,) = (model.get_layer(name).get_weights() for name in ("conv", "dense2"))
+    folded = build(spec, quantised=False)
+    folded.get_layer("conv").set_weights([conv * np.asarray(model.get_layer("scale").scale)])
+    shift = (bias - mean) * scale + np.asarray(norm.beta)
+    folded.get_layer("dense1").set_weights([kernel * scale * HIDDEN_UNIT, shift * HIDDEN_UNIT])
+    folded.get_layer("dense2").set_weights([out / HIDDEN_UNIT])
+    return folded
+
+
+def two_bits(values: Array) -> Array:
+    """Values rounded to two significant bits: each filter weight is used 63 times, so its bits cost most."""
+    unit = 2.0 ** (np.floor(np.log2(np.maximum(np.abs(values), 2**-7))) - 1)
+    return np.round(values / unit) * unit
+
+
+def largest(kind: str) -> float:
+    """Largest value of a fixed-point type."""
+    parsed = FixedType.parse(kind)
+    return parsed.max_int * parsed.lsb
 
 
 def teacher() -> keras.Model:
@@ -158,13 +209,10 @@ class Teacher:
 
 
 def outliers(rng: np.random.Generator, inputs: Array, target: Array, count: int) -> Array:
-    """Made-up events (count, 252): random grids, pixels of the histogram, transplanted hot patches."""
-    third = count // 3
-    random = rng.integers(0, 1000, (third, 252)) * (rng.random((third, 252)) < rng.random((third, 1)))
-    pixels = rng.choice(inputs.reshape(-1), (third, 252))
+    """Made-up events (count, 252): zero bias with 1 to 4 patches of 3 x 3 regions from high-score events."""
     hot = inputs[np.argsort(target)[-len(target) // 20 :]].reshape(-1, 18, 14)
-    quiet = inputs[rng.integers(0, len(inputs), count - 2 * third)].reshape(-1, 18, 14).copy()
-    for event in quiet:
+    events = inputs[rng.integers(0, len(inputs), count)].reshape(-1, 18, 14)
+    for event in events:
         for _ in range(rng.integers(1, 5)):
             source = hot[rng.integers(len(hot))]
             a, b = np.unravel_index(int(source.argmax()), source.shape)
@@ -172,7 +220,7 @@ def outliers(rng: np.random.Generator, inputs: Array, target: Array, count: int)
             columns = np.clip(np.arange(b - 1, b + 2), 0, 13)
             shift = rng.integers(18)
             event[np.ix_((rows + shift) % 18, columns)] = source[np.ix_(rows, columns)]
-    return np.concatenate([random, pixels, quiet.reshape(-1, 252)]).astype(np.float32)
+    return events.reshape(-1, 252)
 
 
 def turned(rng: np.random.Generator, inputs: Array, copies: int) -> Array:
@@ -196,12 +244,14 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
     teacher_auc = mean_auc(guide.target, data)
     log.info("teacher: mean tuning AUC %.4f", teacher_auc)
 
-    floating = build(spec, quantised=False, normalised=True)
+    floating = trainable(spec)
     fit(floating, inputs, target, plan.student_epochs, plan.batch, plan.learning_rate)
     folded = fold(spec, floating)
     log.info("float student: mean tuning AUC %.4f", mean_auc(predictor(folded), data))
     quantised = build(spec)
-    quantised.set_weights(folded.get_weights())
+    filters, *others = folded.get_weights()
+    quantised.set_weights([two_bits(filters), *others])
+    quantised.get_layer("conv").trainable = False  # the dense layers adapt to the rounded filters
     losses = fit(quantised, inputs, target, plan.quantised_epochs, plan.batch, plan.quantised_learning_rate)
     auc = mean_auc(predictor(quantised), data)
     log.info("quantised student: mean tuning AUC %.4f", auc)
@@ -217,19 +267,6 @@ def fit(
     shaped = inputs.reshape(-1, *SHAPE)
     done = model.fit(shaped, target, epochs=epochs, batch_size=batch, verbose=0)
     return [float(v) for v in done.history["loss"]]
-
-
-def fold(spec: ModelSpec, model: keras.Model) -> keras.Model:
-    """The same network without batch normalisation: its scale and shift go into the dense layer."""
-    norm = model.get_layer("norm")
-    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
-    scale = np.asarray(norm.gamma) / np.sqrt(variance + norm.epsilon)
-    kernel, bias = (np.asarray(w) for w in model.get_layer("dense1").get_weights())
-    folded = build(spec, quantised=False)
-    folded.get_layer("conv").set_weights(model.get_layer("conv").get_weights())
-    folded.get_layer("dense1").set_weights([kernel * scale, (bias - mean) * scale + np.asarray(norm.beta)])
-    folded.get_layer("dense2").set_weights(model.get_layer("dense2").get_weights())
-    return folded
 
 
 def predictor(model: keras.Model) -> Any:
