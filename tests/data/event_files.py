@@ -38,7 +38,9 @@ def structured(grid: np.ndarray, tau: np.ndarray, egamma: np.ndarray) -> np.ndar
 def tree(path: Path, branches: dict[str, Any], name: str = "Events", times: int = 1) -> Path:
     """A ROOT file with one tree; records of lists become NanoAOD collections with their counter."""
     with uproot.recreate(path) as file:
-        types = {key: value.type if isinstance(value, ak.Array) else value.dtype for key, value in branches.items()}
+        types = {
+            key: value.type if isinstance(value, ak.Array) else value.dtype for key, value in branches.items()
+        }
         types = {
             key: np.dtype((value.dtype, value.shape[1:]))
             if isinstance(value, np.ndarray) and value.ndim > 1
@@ -73,7 +75,12 @@ def random_objects(
     }
 
 
-_SPANS = {"EG": (12, 512, 69, 144), "Mu": (8, 512, 225, 576), "Jet": (12, 2048, 115, 144), "Tau": (12, 512, 69, 144)}
+_SPANS = {
+    "EG": (12, 512, 69, 144),
+    "Mu": (8, 512, 225, 576),
+    "Jet": (12, 2048, 115, 144),
+    "Tau": (12, 512, 69, 144),
+}
 
 
 def l1nano(path: Path, events: int, prefix: str = "L1", hardware: bool = True) -> Path:
@@ -134,7 +141,12 @@ def adc2021(path: Path, events: int) -> Path:
 def cmsl1t_columns(events: int) -> dict[str, Any]:
     rng = np.random.default_rng(3)
     found: dict[str, Any] = {}
-    names = {"egammas_eg": _SPANS["EG"], "jets_jet": _SPANS["Jet"], "taus_tau": _SPANS["Tau"], "muons_muon": _SPANS["Mu"]}
+    names = {
+        "egammas_eg": _SPANS["EG"],
+        "jets_jet": _SPANS["Jet"],
+        "taus_tau": _SPANS["Tau"],
+        "muons_muon": _SPANS["Mu"],
+    }
     for stem, span in names.items():
         counts, parts = random_objects(rng, events, *span)
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype("i4"))
@@ -170,8 +182,13 @@ def econt_csv(path: Path, events: int) -> Path:
 def econt_root(path: Path, events: int) -> Path:
     rng = np.random.default_rng(5)
     branches = {f"CALQ{i}": rng.integers(0, 2000, events).astype("i4") for i in range(48)}
-    branches |= {name: rng.integers(0, 3, events).astype("i4") for name in ("layer", "waferu", "waferv", "wafertype")}
-    branches |= {"eta": rng.uniform(1.5, 3, events).astype("f4"), "simenergy": rng.uniform(0, 9, events).astype("f4")}
+    branches |= {
+        name: rng.integers(0, 3, events).astype("i4") for name in ("layer", "waferu", "waferv", "wafertype")
+    }
+    branches |= {
+        "eta": rng.uniform(1.5, 3, events).astype("f4"),
+        "simenergy": rng.uniform(0, 9, events).astype("f4"),
+    }
     return tree(path, branches, "tree/wafer")
 
 

@@ -16,7 +16,7 @@ from zerobias.events.layouts.l1nano import NanoSource
 from zerobias.events.layouts.l1ntuple import NtupleSource
 from zerobias.events.layouts.own import OwnSource
 from zerobias.events.layouts.root import RootFile
-from zerobias.events.layouts.source import Source, guard
+from zerobias.events.layouts.source import ForeignSource, Source, guard
 
 __all__ = ["CONTAINERS", "Source", "open_source"]
 
@@ -50,6 +50,8 @@ def open_source(path: Path) -> Source:
                 fits = layout.recognises(file)
             if fits:
                 source: Source = layout(path, file)
+                if source.rows == 0 and isinstance(source, ForeignSource):
+                    raise DataError(f"{path}: holds no events: take a file with events")
                 return source
         known = ", ".join(layout.layout for _, _, found in CONTAINERS for layout in found)
         raise DataError(f"{path} has none of the known layouts ({known}): convert it to one of them")

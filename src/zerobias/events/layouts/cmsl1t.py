@@ -28,6 +28,7 @@ from zerobias.events.layouts.hardware import (
     same_counts,
 )
 from zerobias.events.layouts.source import BYTES_LIMIT, ForeignSource, guard
+from zerobias.events.layouts.thrift import footer, pages
 
 __all__ = ["ParquetSource", "open_parquet"]
 
@@ -65,9 +66,9 @@ class ParquetSource(ForeignSource):
         self._file = file
         with guard(path, "the list of columns"):
             found = set(file.schema_arrow.names)
-            self.rows = file.metadata.num_rows
-            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-            self._edges = np.cumsum([0, *(group.num_rows for group in groups)])
+            declared = footer(path)
+            self.rows, self._groups = declared[3], declared[4]
+            self._edges = np.cumsum([0, *(group[3] for group in self._groups)])
         missing = [name for name in _NEEDED if name not in found]
         if missing:
             raise DataError(
@@ -81,36 +82,41 @@ class ParquetSource(ForeignSource):
         self._names = [name for name in (*_NEEDED, *_TAUS, _HT, _PILEUP) if name in found]
         if self.rows < 0 or (np.diff(self._edges) < 0).any() or self._edges[-1] != self.rows:
             raise DataError(f"{path}: row groups do not add up to {self.rows} rows: restore the file")
-        for number, group in enumerate(groups):
-            with guard(path, f"row group {number}"):
-                self._check_size(number, group)
         self._batches: Iterator[Any] = iter(())
         self._ahead = pa.table({})
         self._range, self._table = (0, 0), pa.table({})
 
-    def _check_size(self, number: int, group: Any) -> None:
-        """Refuse a column chunk that declares more than its events can hold."""
-        limit = _VALUES_PER_EVENT * group.num_rows + 1024
-        for at in range(group.num_columns):
-            column = group.column(at)
-            name = column.path_in_schema.split(".")[0]
-            if name in self._names and column.num_values > limit:
+    def _check_sizes(self, number: int) -> None:
+        """Refuse a row group in which a column declares more than its events can hold."""
+        group = self._groups[number]
+        most = _VALUES_PER_EVENT * group[3] + 1024
+        for column in (chunk[3] for chunk in group[1]):
+            name = column[3][0].decode()
+            if name not in self._names:
+                continue
+            start = min(at for at in (column.get(11, 0), column[9]) if at > 0)
+            sizes = pages(self.path, start, start + column[7])
+            if max(column[5], sum(values for _, values in sizes)) > most:
                 raise DataError(
-                    f"{self.path}: {name} declares {column.num_values} values in row group {number} of "
-                    f"{group.num_rows} events: at most {limit} are read, restore the file"
+                    f"{self.path}: {name} holds more than {most} values in row group {number} of "
+                    f"{group[3]} events: restore the file"
                 )
-            if name in self._names and column.total_uncompressed_size > max(BYTES_LIMIT, 16 * limit):
-                raise DataError(f"{self.path}: {name} is too large in row group {number}: restore the file")
+            if max((size for size, _ in sizes), default=0) > BYTES_LIMIT:
+                raise DataError(
+                    f"{self.path}: {name} has a page of over {BYTES_LIMIT} bytes in row group {number}: "
+                    "write the file with smaller pages"
+                )
 
     def _iterate(self, start: int) -> Iterator[Any]:
         """Record batches of the events from ``start``."""
-        group = int(np.searchsorted(self._edges, start, side="right")) - 1
-        skip = start - int(self._edges[group])
-        groups = list(range(group, len(self._edges) - 1))
-        for batch in self._file.iter_batches(batch_size=_BATCH, row_groups=groups, columns=self._names):
-            if skip < batch.num_rows:
-                yield batch.slice(skip)
-            skip = max(0, skip - batch.num_rows)
+        first = int(np.searchsorted(self._edges, start, side="right")) - 1
+        skip = start - int(self._edges[first])
+        for number in range(first, len(self._groups)):
+            self._check_sizes(number)
+            for batch in self._file.iter_batches(_BATCH, row_groups=[number], columns=self._names):
+                if skip < batch.num_rows:
+                    yield batch.slice(skip)
+                skip = max(0, skip - batch.num_rows)
 
     def _load(self, start: int, stop: int) -> None:
         """Make ``self._table`` the events of the range; ranges in order are read once."""

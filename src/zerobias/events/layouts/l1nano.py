@@ -113,7 +113,7 @@ class NanoSource(ForeignSource):
                 f"{path}: central NanoAOD keeps only e/gamma >= 10 GeV, jets >= 30 GeV and muons >= 3 GeV: "
                 "the events are biased by these thresholds and their integers are converted; use L1 NanoAOD"
             )
-            _log.warning("%s", text)
+            _log.info("%s", text)
             warnings.warn(text, UserWarning, stacklevel=2)
 
     def columns(self, start: int, stop: int) -> dict[str, NDArray[Any]]:

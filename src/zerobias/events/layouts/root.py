@@ -169,7 +169,7 @@ class Branch:
         found = self._read(start, stop)
         if self.counts is not None:
             raise self._fault("has a varying number of values an event", "one number an event is needed")
-        return found.values.reshape(stop - start, -1) if self._per_entry > 1 else found.values
+        return found.values.reshape(stop - start, self._per_entry) if self._per_entry > 1 else found.values
 
     def jagged(self, start: int, stop: int) -> Jagged:
         """Values of entries ``start`` to ``stop`` - 1 and their number in each entry."""
