@@ -169,10 +169,8 @@ def cmsl1t(path: Path, events: int, **settings: Any) -> Path:
 def econt_csv(path: Path, events: int) -> Path:
     rng = np.random.default_rng(4)
     charges = rng.integers(0, 2000, (events, 48))
-    place = [
-        f"{9},{rng.integers(-5, 6)},{rng.integers(-5, 6)},{rng.integers(3)},{rng.uniform(1.5, 3):.4f},{rng.uniform(0, 9):.4f}"
-        for _ in range(events)
-    ]
+    eta, energy = rng.uniform(1.5, 3, events), rng.uniform(0, 9, events)
+    place = [f"9,{at % 11 - 5},{at % 7 - 3},{at % 3},{eta[at]:.4f},{energy[at]:.4f}" for at in range(events)]
     head = ",".join([f"CALQ_{i}" for i in range(48)]) + ",layer,waferu,waferv,wafertype,eta,simenergy\n"
     rows = [",".join(map(str, row)) + "," + extra for row, extra in zip(charges.tolist(), place, strict=True)]
     path.write_text(head + "\n".join(rows) + "\n")

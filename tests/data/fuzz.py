@@ -1,7 +1,7 @@
 """Read mutated event files in a process of its own, because a fault in a C library would end the caller.
 
-``python fuzz.py FOLDER SEED LAYOUT:COUNT ...`` prints one JSON object: per layout the inputs read and refused,
-and peak memory and the longest time. What is neither events nor a ``DataError`` ends it with the seed in FOLDER/now.
+``python fuzz.py FOLDER SEED LAYOUT:COUNT ...`` prints one JSON object: per layout the inputs that gave events
+and those refused, peak memory and the longest time. Anything else ends it, and FOLDER/now names the input.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def attempt(path: Path) -> bool:
         whole = read(path)
         assert sum(map(len, chunks(path, size=2))) == len(whole)
     except DataError as error:
-        assert str(path) in str(error), error
+        if str(path) not in str(error):
+            raise AssertionError(f"the file is not named: {error}") from error
         return False
     return True
 

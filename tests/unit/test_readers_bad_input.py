@@ -95,7 +95,7 @@ def test_files_without_events(tmp_path: Path) -> None:
         (
             1024,
             "i4",
-            "CaloRegions of event 2 is 1024; it must be a whole number from 0 to 1023: mend or drop that event",
+            "of event 2 is 1024; it must be a whole number from 0 to 1023: mend or drop that event",
         ),
         (-1, "i4", "CaloRegions of event 2 is -1; it must be a whole number from 0 to 1023"),
         (np.nan, "f8", "CaloRegions of event 2 is nan"),
@@ -383,7 +383,7 @@ def test_hdf5_chunk_that_inflates_beyond_its_size(tmp_path: Path) -> None:
 
 
 def test_root_basket_that_inflates_beyond_its_size(tmp_path: Path) -> None:
-    """A block of 16 MiB of zeros behind a header that claims its true, small size: only that much is unpacked."""
+    """A block of 16 MiB of zeros behind a header with the true, small size: only that much is unpacked."""
     path = FILES.ntuple(tmp_path / "a", 4)
     with uproot.open(path) as file:
         branch = file["l1CaloSummaryEmuTree/L1CaloSummaryTree"]["modelInput"]

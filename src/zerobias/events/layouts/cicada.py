@@ -73,11 +73,12 @@ class CicadaSource(ForeignSource):
     def pileup(self, start: int, stop: int) -> NDArray[np.uint16]:
         if self._pileup is None:
             return np.zeros(stop - start, np.uint16)
-        values = self._pileup.read(start, stop).reshape(stop - start, -1)
-        if values.shape[1] != 1:
-            raise DataError(f"{self.path}: {self._pileup.name} has {values.shape[1]} values an event, not 1")
-        field = Field(self.path, self._pileup.name, start)
-        return field.integers(values[:, 0], 0, 65535).astype(np.uint16)
+        if math.prod(self._pileup.shape[1:]) != 1:
+            raise DataError(
+                f"{self.path}: {self._pileup.name} has shape {self._pileup.shape}: one number an event"
+            )
+        values = self._pileup.read(start, stop).reshape(-1)
+        return Field(self.path, self._pileup.name, start).integers(values, 0, 65535).astype(np.uint16)
 
     def _grid(self, part: tuple[Column, str | None], start: int, stop: int, high: int) -> NDArray[np.int64]:
         column, inner = part

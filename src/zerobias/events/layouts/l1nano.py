@@ -103,8 +103,8 @@ class NanoSource(ForeignSource):
             objects = ", ".join(_Naming(tree, "L1", False).missing())
             regions = ", ".join(name for name in _REGIONS if name not in tree.names)
             raise DataError(
-                f"{path}: tree Events has no Level-1 objects, it lacks {objects} (and the hw values of these, "
-                f"and both with the prefix L1Emul), and no regions, it lacks {regions}: use L1 NanoAOD"
+                f"{path}: tree Events has no Level-1 objects, it lacks {objects} (and their hw values, and "
+                f"both with the prefix L1Emul), and no regions, it lacks {regions}: use L1 NanoAOD"
             )
         self.offers = tuple(offers)
         if fits and not self._naming.hardware:
