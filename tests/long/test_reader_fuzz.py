@@ -8,10 +8,14 @@ import sys
 import tarfile
 from pathlib import Path
 
+import awkward as ak
+import numpy as np
 import pytest
+import uproot
 
 from zerobias.errors import DataError
 from zerobias.events import chunks, read
+from zerobias.events.layouts.root import RootFile
 
 pytestmark = pytest.mark.long
 
@@ -53,20 +57,45 @@ def test_mutated_files(tmp_path: Path, layout: str) -> None:
     assert found["longest s"] < SECONDS
 
 
-def test_genuine_nanoaod_without_level_1_objects(tmp_path: Path) -> None:
-    """CMS NanoAOD of the coffea source distribution: real files of ROOT, but no Level-1 objects."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--no-binary", ":all:", "--dest", str(tmp_path), "coffea"], check=True)
-    (archive,) = tmp_path.glob("coffea-*.tar.gz")
+@pytest.fixture(scope="module")
+def genuine(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """CMS NanoAOD of the coffea source distribution, written by ROOT: data, and simulated top pairs."""
+    folder = tmp_path_factory.mktemp("coffea")
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
+    subprocess.run([*command, "--dest", str(folder), "coffea"], check=True)
+    (archive,) = folder.glob("coffea-*.tar.gz")
+    names = ("nano_dimuon.root", "nano_tt_v15.root")
     with tarfile.open(archive) as source:
         for member in source.getmembers():
-            if Path(member.name).name in ("nano_dimuon.root", "nano_tt_v15.root"):
-                (tmp_path / Path(member.name).name).write_bytes(source.extractfile(member).read())
-    for name in ("nano_dimuon.root", "nano_tt_v15.root"):
+            if Path(member.name).name in names:
+                (folder / Path(member.name).name).write_bytes(source.extractfile(member).read())
+    return [folder / name for name in names]
+
+
+def test_genuine_nanoaod_has_no_level_1_objects(genuine: list[Path]) -> None:
+    for path in genuine:
         for reader in (read, chunks):
             with pytest.raises(DataError, match="no Level-1 objects") as caught:
-                reader(tmp_path / name)
+                reader(path)
             assert "it lacks L1EG_pt, L1EG_eta, L1EG_phi, L1Mu_pt, L1Mu_eta, L1Mu_phi" in str(caught.value)
             assert "no regions, it lacks Regions_et, Regions_ieta, Regions_iphi: use L1 NanoAOD" in str(
                 caught.value
             )
+
+
+def test_every_branch_of_genuine_files_is_what_uproot_reads(genuine: list[Path]) -> None:
+    for path in genuine:
+        tree = RootFile(path).tree("Events")
+        assert len(tree.names) > 1000
+        with uproot.open(path) as file:
+            for name in sorted(tree.names):
+                expected = file["Events"][name].array()
+                found = tree.branch(name).jagged(0, tree.entries)
+                flat = (
+                    ak.to_numpy(ak.flatten(expected, axis=None))
+                    if expected.ndim > 1
+                    else ak.to_numpy(expected)
+                )
+                np.testing.assert_array_equal(found.values, flat, err_msg=name)
+                counts = ak.num(expected).to_list() if expected.ndim > 1 else [1] * len(expected)
+                assert found.counts.tolist() == counts, name

@@ -317,6 +317,21 @@ def test_links_to_other_places_are_not_followed(tmp_path: Path) -> None:
     refused(path, "has none of the known layouts")
 
 
+def test_damaged_global_heap_ends(tmp_path: Path) -> None:
+    """libhdf5 loops for ever on some of these; the attributes of our own files lie there."""
+    path = FILES.own(tmp_path / "a", 3)
+    data = path.read_bytes()
+    heap = data.index(b"GCOL")
+    size = int.from_bytes(data[heap + 8 : heap + 16], "little")
+    for place in range(heap, heap + size, 8):
+        for word in (bytes(8), b"\xff" * 8, b"\xf0" + b"\xff" * 7):
+            path.write_bytes(data[:place] + word + data[place + 8 :])
+            try:
+                assert len(read(path)) == 3
+            except DataError as error:
+                assert str(path) in str(error)  # noqa: PT017
+
+
 def test_data_outside_the_file_are_refused(tmp_path: Path) -> None:
     path, other = tmp_path / "a", tmp_path / "other"
     other.write_bytes(bytes(2 * 252 * 8))

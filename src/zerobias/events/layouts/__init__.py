@@ -54,7 +54,9 @@ def open_source(path: Path) -> Source:
                     raise DataError(f"{path}: holds no events: take a file with events")
                 return source
         known = ", ".join(layout.layout for _, _, found in CONTAINERS for layout in found)
-        raise DataError(f"{path} has none of the known layouts ({known}): convert it to one of them")
+        raise DataError(
+            f"{path} cannot be read as an event file, it has none of the known layouts ({known}): convert it"
+        )
     except BaseException:
         file.close()
         raise

@@ -8,6 +8,7 @@ from typing import Any
 
 from zerobias.errors import DataError
 from zerobias.events.eventset import SHAPES, EventSet
+from zerobias.events.layouts.attributes import text_attributes
 from zerobias.events.layouts.hardware import check_ranges
 from zerobias.events.layouts.hdf5 import Column, column_names
 from zerobias.events.layouts.source import Source, guard
@@ -34,10 +35,11 @@ class OwnSource(Source):
         with guard(path, "the list of datasets"):
             found = column_names(file)
         with guard(path, "an attribute"):
-            written = file.attrs["format"]
+            attributes = text_attributes(path)
+            written = attributes["format"]
             if written != FORMAT:
                 raise DataError(f"{path}: format is {written!r}, this reader knows {FORMAT!r}")
-            names, self._provenance = (json.loads(file.attrs[key]) for key in ("process_names", "provenance"))
+            names, self._provenance = (json.loads(attributes[key]) for key in ("process_names", "provenance"))
         if not isinstance(names, list) or not isinstance(self._provenance, dict):
             raise DataError(
                 f"{path}: process_names must be a JSON list and provenance an object: restore the file"
