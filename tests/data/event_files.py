@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import uproot
 
 
-def hdf5(path: Path, datasets: dict[str, Any], **settings: Any) -> Path:
-    """An HDF5 file of these arrays."""
-    with h5py.File(path, "w") as file:
+def hdf5(path: Path, datasets: dict[str, Any], libver: str = "earliest", **settings: Any) -> Path:
+    """An HDF5 file of these arrays; ``libver`` "latest" gives the newer file format."""
+    with h5py.File(path, "w", libver=libver) as file:
         for name, array in datasets.items():
             file.create_dataset(name, data=array, **settings)
     return path
@@ -219,6 +219,11 @@ def _cicada_structured(path: Path, events: int) -> Path:
     return hdf5(path, {"CaloRegions": structured(grid, grid > 500, grid % 2)}, compression="gzip")
 
 
+def _cicada_latest(path: Path, events: int) -> Path:
+    settings = {"maxshape": (None, 18, 14), "chunks": (2, 9, 14), "compression": "gzip"}
+    return hdf5(path, {"CaloRegions": regions(events).astype("i4")}, "latest", **settings)
+
+
 def _cicada_apart(path: Path, events: int) -> Path:
     grid = regions(events).astype("f8")
     return hdf5(path, {"et": grid, "tauBits": grid % 2, "egBits": grid % 2 == 0})
@@ -229,6 +234,7 @@ LAYOUTS: dict[str, Callable[[Path, int], Path]] = {
     "cicada-plain": _cicada_plain,
     "cicada-structured": _cicada_structured,
     "cicada-apart": _cicada_apart,
+    "cicada-latest": _cicada_latest,
     "adc2021": adc2021,
     "l1nano": l1nano,
     "l1nano-emulated": lambda path, events: l1nano(path, events, prefix="L1Emul"),

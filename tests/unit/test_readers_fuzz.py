@@ -11,19 +11,11 @@ import pytest
 
 FUZZ = Path(__file__).parents[1] / "data" / "fuzz.py"
 SLOW = ("l1nano", "l1nano-emulated", "nano-central", "econt-root")
-FAST = (
-    "own",
-    "cicada-plain",
-    "cicada-structured",
-    "cicada-apart",
-    "adc2021",
-    "econt-csv",
-    "cmsl1t",
-    "l1ntuple",
-)
+HDF5 = ("own", "cicada-plain", "cicada-structured", "cicada-apart", "cicada-latest", "adc2021")
+OTHER = ("econt-csv", "cmsl1t", "l1ntuple")
 
 
-@pytest.mark.parametrize(("layouts", "count"), [(FAST, 250), (SLOW, 25)], ids=["fast", "slow"])
+@pytest.mark.parametrize(("layouts", "count"), [((*HDF5, *OTHER), 250), (SLOW, 25)], ids=["fast", "slow"])
 def test_mutated_files_give_events_or_a_data_error(
     tmp_path: Path, layouts: tuple[str, ...], count: int
 ) -> None:

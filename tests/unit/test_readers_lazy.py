@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -135,3 +137,9 @@ def test_a_file_of_100_gb(tmp_path: Path) -> None:
         DataError, match=r"100000000 events take 50400000000 bytes.*use zerobias.events.chunks"
     ):
         read(path)
+
+
+def test_libraries_of_foreign_files_are_loaded_when_needed() -> None:
+    code = "import sys, zerobias.events; print({'uproot', 'awkward', 'pyarrow'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -15,7 +15,7 @@ from zerobias.events.layouts import open_source
 
 __all__ = ["Chunks", "chunks", "read"]
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 14
 _READ_LIMIT = 8 << 30
 """Bytes of collections that :func:`read` holds at most."""
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import Field, Ints
-from zerobias.events.layouts.root import RootFile
 from zerobias.events.layouts.source import ForeignSource, guard
+
+if TYPE_CHECKING:
+    from zerobias.events.layouts.root import RootFile
 
 __all__ = ["CsvFile", "WaferCsvSource", "WaferRootSource"]
 

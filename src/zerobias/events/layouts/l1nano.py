@@ -108,7 +108,7 @@ class NanoSource(ForeignSource):
             )
         self.offers = tuple(offers)
         if fits and not self._naming.hardware:
-            self.layout = "central NanoAOD"  # type: ignore[misc]
+            self.layout = "central NanoAOD"
             text = (
                 f"{path}: central NanoAOD keeps only e/gamma >= 10 GeV, jets >= 30 GeV and muons >= 3 GeV: "
                 "the events are biased by these thresholds and their integers are converted; use L1 NanoAOD"
@@ -204,12 +204,11 @@ class NanoSource(ForeignSource):
         )
         place = (events, iphi, ieta)
         cells = np.ravel_multi_index(place, (stop - start, 18, 14))
-        order = np.argsort(cells, kind="stable")
-        again = np.flatnonzero(np.diff(cells[order]) == 0)
-        if len(again):
-            at = order[again[0]]
+        twice = np.flatnonzero(np.bincount(cells) > 1)
+        if len(twice):
+            row, at = divmod(int(twice[0]), 18 * 14)
             raise Field(self.path, "Regions", start).fault(
-                start + int(events[at]), f"has ieta {ieta[at]}, iphi {iphi[at]} twice; a region has one value"
+                start + row, f"has ieta {at % 14}, iphi {at // 14} twice; a region has one value"
             )
         found = {"regions": np.zeros((stop - start, 18, 14), np.int64)}
         found["regions"][place] = et

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +41,11 @@ def guard(path: Path, what: str) -> Iterator[None]:
 class Source(ABC):
     """An open event file of one layout.
 
-    ``rows``: number of events. ``offers``: names of the collections the file can give.
-    ``collections``: those that :meth:`chunk` gives.
+    ``layout``: its name. ``rows``: number of events. ``offers``: names of the collections the file can
+    give. ``collections``: those that :meth:`chunk` gives.
     """
 
-    layout: ClassVar[str]
+    layout: str
     rows: int
     offers: tuple[str, ...]
 
