@@ -35,9 +35,11 @@ def structured(grid: np.ndarray, tau: np.ndarray, egamma: np.ndarray) -> np.ndar
     return found
 
 
-def tree(path: Path, branches: dict[str, Any], name: str = "Events", times: int = 1) -> Path:
+def tree(
+    path: Path, branches: dict[str, Any], name: str = "Events", times: int = 1, packed: bool = True
+) -> Path:
     """A ROOT file with one tree; records of lists become NanoAOD collections with their counter."""
-    with uproot.recreate(path) as file:
+    with uproot.recreate(path, compression=uproot.ZLIB(1) if packed else None) as file:
         types = {
             key: value.type if isinstance(value, ak.Array) else value.dtype for key, value in branches.items()
         }
@@ -187,7 +189,7 @@ def econt_root(path: Path, events: int) -> Path:
         "eta": rng.uniform(1.5, 3, events).astype("f4"),
         "simenergy": rng.uniform(0, 9, events).astype("f4"),
     }
-    return tree(path, branches, "tree/wafer")
+    return tree(path, branches, "tree/wafer", packed=False)
 
 
 def own(path: Path, events: int) -> Path:

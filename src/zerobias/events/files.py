@@ -23,7 +23,8 @@ def write(path: Path, events: EventSet) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        with h5py.File(temporary, "w") as file:  # the default format keeps no time of the root group
+        # The oldest format keeps no time of the root group, and the reader knows where its attributes lie.
+        with h5py.File(temporary, "w", libver="earliest") as file:
             file.attrs["format"] = FORMAT
             file.attrs["process_names"] = json.dumps(list(events.process_names))
             file.attrs["provenance"] = json.dumps(events.provenance, sort_keys=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import (
     EGAMMA,
-    HT_MAX,
+    HT,
     JET,
     MET,
     MUON,
@@ -69,6 +69,8 @@ class ParquetSource(ForeignSource):
             declared = footer(path)
             self.rows, self._groups = declared[3], declared[4]
             self._edges = np.cumsum([0, *(group[3] for group in self._groups)])
+            if self.rows < 0 or (np.diff(self._edges) < 0).any() or self._edges[-1] != self.rows:
+                raise DataError(f"{path}: row groups do not add up to {self.rows} rows: restore the file")
         missing = [name for name in _NEEDED if name not in found]
         if missing:
             raise DataError(
@@ -80,8 +82,6 @@ class ParquetSource(ForeignSource):
         self.offers = tuple(offers)
         self._pileup = _PILEUP in found
         self._names = [name for name in (*_NEEDED, *_TAUS, _HT, _PILEUP) if name in found]
-        if self.rows < 0 or (np.diff(self._edges) < 0).any() or self._edges[-1] != self.rows:
-            raise DataError(f"{path}: row groups do not add up to {self.rows} rows: restore the file")
         self._batches: Iterator[Any] = iter(())
         self._ahead = pa.table({})
         self._range, self._table = (0, 0), pa.table({})
@@ -174,7 +174,7 @@ class ParquetSource(ForeignSource):
         if "taus" in self.collections:
             found["taus"] = self._objects(TAU, _TAUS, start)
         if "ht" in self.collections:
-            found["ht"] = self._single(_HT, start, HT_MAX)
+            found["ht"] = self._single(_HT, start, HT.pt_max)
         return found
 
     def _objects(self, kind: Kind, names: tuple[str, ...], start: int) -> Ints:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CsvFile", "WaferCsvSource", "WaferRootSource"]
 
 _CELLS = 48
-_PLACE = {"layer": "layer", "waferu": "u", "waferv": "v", "wafertype": "type", "eta": "eta"}
+_PLACE = ("layer", "waferu", "waferv", "wafertype", "eta")
 _ENERGY = "simenergy"
 _CHARGE_MAX = 2**32 - 1
 _LINE_LIMIT = 1 << 16
@@ -32,7 +32,7 @@ class _WaferSource(ForeignSource):
         super().__init__(path)
         self._cells, self._others = cells, others
         offers = ["wafer"]
-        offers += ["wafer_place"] if others.keys() >= _PLACE.keys() else []
+        offers += ["wafer_place"] if others.keys() >= set(_PLACE) else []
         offers += ["wafer_energy"] if _ENERGY in others else []
         self.offers = tuple(offers)
 

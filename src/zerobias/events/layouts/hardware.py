@@ -7,7 +7,7 @@ Widths and steps are those of the inputs of the global trigger: pT in 0.5 GeV (1
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import tau
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from zerobias.errors import DataError
 
 __all__ = [
     "EGAMMA",
-    "HT_MAX",
+    "HT",
     "JET",
     "MET",
     "MUON",
@@ -37,7 +37,6 @@ __all__ = [
 Ints = NDArray[np.int64]
 
 REGION_MAX = 1023
-HT_MAX = 4095
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,7 @@ class Kind:
         return np.rint(values.astype(np.float64) / tau * self.phi_count).astype(np.int64) % self.phi_count
 
 
+HT = Kind(1, 4095, 0, 0, 1.0, 1)
 MET = Kind(1, 4095, 0, 0, 1.0, 144)
 EGAMMA = Kind(4, 511, -128, 127, 0.0435, 144)
 MUON = Kind(4, 511, -256, 255, 0.010875, 576, pt_offset=1)
@@ -89,6 +89,10 @@ class Field:
     name: str
     start: int
     rows: Ints | None = None
+
+    def keep(self, mask: NDArray[np.bool_]) -> Field:
+        """The field of only the entries of a mask; ``rows`` must be given."""
+        return self if self.rows is None else replace(self, rows=self.rows[mask])
 
     def check_finite(self, values: NDArray[Any], low: float | None = None, high: float | None = None) -> None:
         """Raise ``DataError`` for values that are not numbers, not finite or outside ``low`` to ``high``."""
@@ -176,7 +180,7 @@ def same_counts(path: Path, start: int, names: Sequence[str], columns: Sequence[
 
 def check_ranges(path: Path, start: int, collections: Mapping[str, NDArray[Any]]) -> None:
     """Raise ``DataError`` when integers read as they are exceed the width of their hardware field."""
-    for name, high in (("regions", REGION_MAX), ("region_bits", 3), ("ht", HT_MAX)):
+    for name, high in (("regions", REGION_MAX), ("region_bits", 3), ("ht", HT.pt_max)):
         if name in collections:
             Field(path, name, start).integers(collections[name], 0, high)
     for name, kinds in (("objects", _OBJECTS), ("taus", {"tau": TAU})):

@@ -22,7 +22,7 @@ from zerobias.events.layouts.source import BYTES_LIMIT, guard
 __all__ = ["Column", "column_names", "open_hdf5"]
 
 _DEFLATE_RATIO = 1032  # no deflate stream is denser
-_ROW_LIMIT = 1 << 16
+_ROW_LIMIT = 1 << 13
 _NAME_LIMIT = 1000
 _SHUFFLE, _DEFLATE = h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE
 
@@ -53,9 +53,9 @@ class Column:
 
     def __init__(self, path: Path, file: Any, name: str) -> None:
         self.path, self.name = path, name
-        if name not in column_names(file):
-            raise DataError(f"{path}: has no dataset {name!r} of its own: restore the file")
         with guard(path, name):
+            if name not in column_names(file):
+                raise DataError(f"{path}: has no dataset {name!r} of its own: restore the file")
             self._id = h5py.h5d.open(file.id, name.encode())
             self._settings = self._id.get_create_plist()
             self._layout = self._settings.get_layout()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import warnings
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import (
     EGAMMA,
-    HT_MAX,
+    HT,
     JET,
     MET,
     MUON,
@@ -86,8 +85,7 @@ class NanoSource(ForeignSource):
         self._file = file
         self._tree = tree = file.tree("Events")
         self.rows = tree.entries
-        choices = [_Naming(tree, *pair) for pair in itertools.product(("L1", "L1Emul"), (True, False))]
-        choices.sort(key=lambda naming: not naming.hardware)
+        choices = [_Naming(tree, prefix, hw) for hw in (True, False) for prefix in ("L1", "L1Emul")]
         fits = [naming for naming in choices if not naming.missing()]
         offers = []
         if fits:
@@ -176,21 +174,16 @@ class NanoSource(ForeignSource):
         (at_pt, pt), (at_phi, phi), (at_type, label) = self._values(
             "EtSum", ("pt", "phi", "etSumType"), start, stop
         )
-        chosen = []
-        for number in (_MET_TYPE, _HT_TYPE):
-            mask = label.values == number
-            part = pt.keep(mask)
+        masks = [label.values == number for number in (_MET_TYPE, _HT_TYPE)]
+        (met, is_met), (ht, is_ht) = ((pt.keep(mask), mask) for mask in masks)
+        for part, number in ((met, _MET_TYPE), (ht, _HT_TYPE)):
             if (part.counts > 1).any():
                 row = start + int(np.argmax(part.counts > 1))
                 raise at_type.fault(row, f"is {number} more than once; each sum has one value in a crossing")
-            chosen.append((mask, part))
-        (mask, met), (ht_mask, ht) = chosen
-        rows = [None if at_pt.rows is None else at_pt.rows[m] for m in (mask, ht_mask)]
-        at_met, at_ht = (Field(self.path, at_pt.name, start, part) for part in rows)
-        met_pt = self._pt(MET, at_met, met.values)
-        met_phi = self._phi(MET, Field(self.path, at_phi.name, start, rows[0]), phi.values[mask])
+        met_pt = self._pt(MET, at_pt.keep(is_met), met.values)
+        met_phi = self._phi(MET, at_phi.keep(is_met), phi.values[is_met])
         sums = np.zeros(stop - start, np.int64)
-        sums[ht.counts > 0] = self._pt(Kind(1, HT_MAX, 0, 0, 1.0, 1), at_ht, ht.values)
+        sums[ht.counts > 0] = self._pt(HT, at_pt.keep(is_ht), ht.values)
         return pack(MET, Jagged(met.counts, met_pt), np.zeros_like(met_pt), met_phi), sums
 
     def _regions(self, start: int, stop: int) -> dict[str, Ints]:

@@ -166,58 +166,55 @@ class Branch:
 
     def fixed(self, start: int, stop: int) -> NDArray[Any]:
         """Values of entries ``start`` to ``stop`` - 1, shape (entries,) or (entries, values an entry)."""
-        found = self._read(start, stop)
         if self.counts is not None:
             raise self._fault("has a varying number of values an event", "one number an event is needed")
-        return found.values.reshape(stop - start, self._per_entry) if self._per_entry > 1 else found.values
+        values = self._read(start, stop, (stop - start) * self._per_entry)
+        return values.reshape(stop - start, self._per_entry) if self._per_entry > 1 else values
 
     def jagged(self, start: int, stop: int) -> Jagged:
         """Values of entries ``start`` to ``stop`` - 1 and their number in each entry."""
-        return self._read(start, stop)
+        if self.counts is None:
+            counts = np.full(stop - start, self._per_entry)
+        else:
+            counts = self.counts.fixed(start, stop).astype(np.int64)
+        return Jagged(counts, self._read(start, stop, int(counts.sum())))
 
-    def _read(self, start: int, stop: int) -> Jagged:
+    def _read(self, start: int, stop: int, expected: int) -> NDArray[Any]:
         with guard(self.path, f"{self.name} of events {start} to {stop - 1}"):
-            at = np.searchsorted(self._offsets, [start, stop], side="right") - 1
-            parts, total = [], 0
-            for number in range(at[0], min(at[1] + 1, len(self._offsets) - 1)):
+            first, last = np.searchsorted(self._offsets, [start, stop], side="right") - 1
+            parts, total = [np.empty(0, self.dtype)], 0
+            for number in range(first, min(last + 1, len(self._offsets) - 1)):
                 low, high = (int(edge) for edge in self._offsets[number : number + 2])
                 if low >= stop or high <= start:
                     continue
-                basket = self._basket(number, low, high)
-                ends = np.cumsum(basket.counts)
-                inside = slice(max(start, low) - low, min(stop, high) - low)
-                edges = [0 if edge == 0 else int(ends[edge - 1]) for edge in (inside.start, inside.stop)]
-                parts.append(Jagged(basket.counts[inside], basket.values[slice(*edges)]))
-                total += parts[-1].values.nbytes
+                values, edges = self._basket(number, low, high)
+                inside = [min(max(at, low), high) - low for at in (start, stop)]
+                ends = [at * self._per_entry if edges is None else int(edges[at]) for at in inside]
+                parts.append(values[slice(*ends)])
+                total += parts[-1].nbytes
                 if total > BYTES_LIMIT:
-                    raise self._fault(
-                        f"has more than {BYTES_LIMIT} bytes in events {start} to {stop - 1}",
-                        "read fewer at a time",
-                    )
-            native = self.dtype.newbyteorder("=")
-            counts = np.concatenate([np.empty(0, np.int64), *(part.counts for part in parts)])
-            if len(counts) != stop - start:
-                raise self._fault(f"lacks events between {start} and {stop}", "restore the file")
-            return Jagged(
-                counts, np.concatenate([np.empty(0, native), *(p.values for p in parts)]).astype(native)
-            )
+                    raise self._fault(f"has more than {BYTES_LIMIT} bytes", "read fewer events at a time")
+            found = np.concatenate(parts).astype(self.dtype.newbyteorder("="))
+            if len(found) != expected:
+                raise self._fault(f"has {len(found)} values, not {expected}", "restore the file")
+            return found
 
-    def _basket(self, number: int, low: int, high: int) -> Jagged:
-        """Counts and values of the basket ``number``, which holds entries ``low`` to ``high`` - 1."""
+    def _basket(self, number: int, low: int, high: int) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """The basket of entries ``low`` to ``high`` - 1, with where its entries start if they vary."""
         if self._kept[0] != number:
-            data = self._content(number, high - low)
-            values = np.frombuffer(data, self.dtype)
-            if self.counts is None:
-                counts = np.full(high - low, self._per_entry)
-            else:
+            values = np.frombuffer(self._content(number, high - low), self.dtype)
+            edges, expected = None, (high - low) * self._per_entry
+            if self.counts is not None:
                 counts = self.counts.fixed(low, high).astype(np.int64)
-            if (counts < 0).any() or counts.sum() != len(values):
+                edges = np.concatenate([[0], np.cumsum(counts)])
+                expected = int(edges[-1]) if (counts >= 0).all() else -1
+            if expected != len(values):
                 raise self._fault(
-                    f"has {len(values)} values in events {low} to {high - 1}, not {counts.sum()}",
+                    f"has {len(values)} values in events {low} to {high - 1}, not {expected}",
                     "restore the file",
                 )
-            self._kept = (number, Jagged(counts, values))
-        kept: Jagged = self._kept[1]
+            self._kept = (number, (values, edges))
+        kept: tuple[NDArray[Any], NDArray[Any] | None] = self._kept[1]
         return kept
 
     def _content(self, number: int, entries: int) -> bytes:
@@ -238,7 +235,7 @@ class Branch:
 
 def _slice(path: Path, offset: int, count: int) -> bytes:
     size = path.stat().st_size
-    if offset < 0 or count < 0 or offset + count > size:
+    if offset < 0 or not 0 <= count <= BYTES_LIMIT or offset + count > size:
         raise DataError(
             f"{path}: bytes {offset} to {offset + count} lie outside its {size}: restore the file"
         )
