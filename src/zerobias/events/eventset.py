@@ -52,7 +52,7 @@ class EventSet:
     event. ``npu`` (events,): number of pile-up interactions. ``process`` and ``split`` (events,) index
     ``process_names`` (the first is ``zero_bias``) and :data:`SPLITS`.
 
-    Raises ``DataError`` when lengths, types or values do not fit.
+    Raises ``DataError`` when lengths, types or values do not fit, and for a collection that is not there.
     """
 
     collections: Mapping[str, NDArray[Any]]

@@ -1,4 +1,7 @@
-"""The layouts of event files, chosen by what a file holds, never by its name."""
+"""The layouts of event files, chosen by what a file holds, never by its name.
+
+A new layout is a module with a :class:`~zerobias.events.layouts.source.Source` and its place in the list below.
+"""
 
 from __future__ import annotations
 
