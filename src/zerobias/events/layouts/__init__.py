@@ -1,6 +1,6 @@
 """The layouts of event files, chosen by what a file holds, never by its name.
 
-A new layout is a module with a :class:`~zerobias.events.layouts.source.Source` and its place in the list below.
+A new layout is one module with a subclass of ``Source``, and its place in a list below.
 """
 
 from __future__ import annotations
