@@ -12,7 +12,11 @@ import h5py
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import uproot
+
+from zerobias.errors import DataError
+from zerobias.events import read
 
 
 def hdf5(path: Path, datasets: dict[str, Any], libver: str = "earliest", **settings: Any) -> Path:
@@ -21,6 +25,17 @@ def hdf5(path: Path, datasets: dict[str, Any], libver: str = "earliest", **setti
         for name, array in datasets.items():
             file.create_dataset(name, data=array, **settings)
     return path
+
+
+def refused(path: Path, *words: str) -> str:
+    """The message of the ``DataError`` that reading gives; it names the file."""
+    with pytest.raises(DataError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert str(path) in message
+    for word in words:
+        assert word in message
+    return message
 
 
 def regions(events: int, seed: int = 0) -> np.ndarray:
