@@ -31,8 +31,7 @@ class AdcSource(ForeignSource):
         return "Particles" in column_names(file)
 
     def __init__(self, path: Path, file: Any) -> None:
-        super().__init__(path)
-        self._file = file
+        super().__init__(path, file)
         self._particles = Column(path, file, "Particles")
         if self._particles.shape[1:] != (19, 4) or self._particles.dtype.kind not in "iuf":
             raise DataError(
@@ -73,6 +72,3 @@ class AdcSource(ForeignSource):
 
     def pileup(self, start: int, stop: int) -> NDArray[np.uint16]:
         return np.zeros(stop - start, np.uint16)
-
-    def close(self) -> None:
-        self._file.close()

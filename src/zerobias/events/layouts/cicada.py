@@ -35,8 +35,7 @@ class CicadaSource(ForeignSource):
         return not {"CaloRegions", "et"}.isdisjoint(column_names(file))
 
     def __init__(self, path: Path, file: Any) -> None:
-        super().__init__(path)
-        self._file = file
+        super().__init__(path, file)
         with guard(path, "the list of datasets"):
             found = column_names(file)
         main = "CaloRegions" if "CaloRegions" in found else "et"
@@ -92,6 +91,3 @@ class CicadaSource(ForeignSource):
             )
         grid = values.reshape(stop - start, *_GRID)
         return Field(self.path, name, start).integers(grid, 0, high)
-
-    def close(self) -> None:
-        self._file.close()

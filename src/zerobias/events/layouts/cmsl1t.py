@@ -62,8 +62,7 @@ class ParquetSource(ForeignSource):
         return not set(_NEEDED).isdisjoint(file.schema_arrow.names)
 
     def __init__(self, path: Path, file: pq.ParquetFile) -> None:
-        super().__init__(path)
-        self._file = file
+        super().__init__(path, file)
         with guard(path, "the list of columns"):
             found = set(file.schema_arrow.names)
             declared = footer(path)
@@ -219,6 +218,3 @@ class ParquetSource(ForeignSource):
         field.check_finite(column.values, low=0, high=65535)
         found: NDArray[np.uint16] = np.rint(column.values).astype(np.uint16)
         return found
-
-    def close(self) -> None:
-        self._file.close()

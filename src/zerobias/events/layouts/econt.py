@@ -28,8 +28,8 @@ _INDEX_STEP = 1024
 class _WaferSource(ForeignSource):
     """Names of a file's columns -> wafers; layer, u, v, type and eta, and the energy, where present."""
 
-    def __init__(self, path: Path, cells: list[str], others: dict[str, str]) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, file: Any, cells: list[str], others: dict[str, str]) -> None:
+        super().__init__(path, file)
         self._cells, self._others = cells, others
         offers = ["wafer"]
         offers += ["wafer_place"] if others.keys() >= set(_PLACE) else []
@@ -125,11 +125,10 @@ class WaferCsvSource(_WaferSource):
         named = {f"CALQ_{at}": f"CALQ_{at}" for at in range(_CELLS)}
         cells = list(named) if set(named) <= set(file.names) else file.names[:_CELLS]
         lower = {name.lower(): name for name in file.names}
-        super().__init__(path, cells, {n: lower[n] for n in (*_PLACE, _ENERGY) if n in lower})
+        super().__init__(path, file, cells, {n: lower[n] for n in (*_PLACE, _ENERGY) if n in lower})
         if len(set(file.names)) != len(file.names):
             twice = next(name for name in file.names if file.names.count(name) > 1)
             raise DataError(f"{path}: the column {twice} is there twice: give each column its own name")
-        self._file = file
         with guard(path, "the list of lines"):
             self.rows, self._places = file.index()
         self._range, self._lines = (0, 0), [""]
@@ -190,7 +189,6 @@ class WaferRootSource(_WaferSource):
         return None
 
     def __init__(self, path: Path, file: RootFile) -> None:
-        self._file = file
         self._tree = file.tree(self._tree_name(file) or "")
         prefix = "" if "CALQ0" in self._tree.names else "wafer."
         cells = [f"{prefix}CALQ{at}" for at in range(_CELLS)]
@@ -198,7 +196,7 @@ class WaferRootSource(_WaferSource):
         if missing:
             raise DataError(f"{path}: tree {self._tree.name} lacks {', '.join(missing)}: restore the file")
         both = {name: full for name in (*_PLACE, _ENERGY) for full in (name, prefix + name)}
-        super().__init__(path, cells, {n: full for n, full in both.items() if full in self._tree.names})
+        super().__init__(path, file, cells, {n: full for n, full in both.items() if full in self._tree.names})
         self.rows = self._tree.entries
 
     def _values(self, names: list[str], start: int, stop: int) -> list[NDArray[Any]]:
@@ -207,9 +205,6 @@ class WaferRootSource(_WaferSource):
             if part.ndim != 1:
                 raise DataError(f"{self.path}: {name} has {part.shape[1]} values an event: one is needed")
         return found
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def _number(text: str) -> bool:

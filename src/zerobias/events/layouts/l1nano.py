@@ -81,8 +81,7 @@ class NanoSource(ForeignSource):
         return "Events" in file.tree_names()
 
     def __init__(self, path: Path, file: RootFile) -> None:
-        super().__init__(path)
-        self._file = file
+        super().__init__(path, file)
         self._tree = tree = file.tree("Events")
         self.rows = tree.entries
         choices = [_Naming(tree, prefix, hw) for hw in (True, False) for prefix in ("L1", "L1Emul")]
@@ -216,6 +215,3 @@ class NanoSource(ForeignSource):
             return np.zeros(stop - start, np.uint16)
         values = self._tree.branch(name).fixed(start, stop)
         return Field(self.path, name, start).integers(values, 0, 65535).astype(np.uint16)
-
-    def close(self) -> None:
-        self._file.close()

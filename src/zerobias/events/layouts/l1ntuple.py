@@ -31,8 +31,7 @@ class NtupleSource(ForeignSource):
         return not set(_TREES).isdisjoint(file.tree_names())
 
     def __init__(self, path: Path, file: RootFile) -> None:
-        super().__init__(path)
-        self._file = file
+        super().__init__(path, file)
         found = file.tree_names()
         self._tree = file.tree(next(name for name in _TREES if name in found))
         self.rows = self._tree.entries
@@ -50,6 +49,3 @@ class NtupleSource(ForeignSource):
 
     def pileup(self, start: int, stop: int) -> NDArray[np.uint16]:
         return np.zeros(stop - start, np.uint16)
-
-    def close(self) -> None:
-        self._file.close()

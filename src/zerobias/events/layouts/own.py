@@ -30,8 +30,7 @@ class OwnSource(Source):
         return "format" in file.attrs
 
     def __init__(self, path: Path, file: Any) -> None:
-        super().__init__(path)
-        self._file = file
+        super().__init__(path, file)
         with guard(path, "the list of datasets"):
             found = column_names(file)
         with guard(path, "an attribute"):
@@ -68,6 +67,3 @@ class OwnSource(Source):
             raise DataError(f"{self.path}: {error}{since}") from None
         check_ranges(self.path, start, held)
         return events
-
-    def close(self) -> None:
-        self._file.close()

@@ -49,8 +49,8 @@ class Source(ABC):
     rows: int
     offers: tuple[str, ...]
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, file: Any) -> None:
+        self.path, self._file = path, file
         self.collections: tuple[str, ...] = ()
 
     def select(self, collections: Sequence[str] | None) -> None:
@@ -73,8 +73,9 @@ class Source(ABC):
         Raises ``DataError`` that names file, field and event when they are damaged or out of range.
         """
 
-    def close(self) -> None:  # noqa: B027 - not every source holds something open
+    def close(self) -> None:
         """Release the file."""
+        self._file.close()
 
 
 class ForeignSource(Source):
