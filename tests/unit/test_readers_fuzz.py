@@ -11,6 +11,7 @@ import pytest
 
 FUZZ = Path(__file__).parents[1] / "data" / "fuzz.py"
 SLOW = ("l1nano", "l1nano-emulated", "nano-central", "econt-root")
+SEED = 2  # its cmsl1t input 195 ended the process in pyarrow 26 when asked for column metadata
 HDF5 = ("own", "cicada-plain", "cicada-structured", "cicada-apart", "cicada-latest", "adc2021")
 OTHER = ("econt-csv", "cmsl1t", "l1ntuple")
 
@@ -21,7 +22,10 @@ def test_mutated_files_give_events_or_a_data_error(
 ) -> None:
     plan = [f"{name}:{count}" for name in layouts]
     done = subprocess.run(
-        [sys.executable, str(FUZZ), str(tmp_path), "7", *plan], capture_output=True, text=True, timeout=300
+        [sys.executable, str(FUZZ), str(tmp_path), str(SEED), *plan],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, f"{(tmp_path / 'now').read_text()}: {done.returncode} {done.stderr[-2000:]}"
     found = json.loads(done.stdout)
