@@ -16,9 +16,11 @@ from zerobias.events import SPLITS, EventSet, checked_sample, default_sample, fi
 
 def toy(**changes: Any) -> EventSet:
     rng = np.random.default_rng(0)
+    objects = rng.integers(0, 100, (6, 19, 3)).astype("int16")
+    objects[:, 0, 1] = 0
     parts: dict[str, Any] = {
         "collections": {
-            "objects": rng.integers(0, 100, (6, 19, 3)).astype("int16"),
+            "objects": objects,
             "regions": rng.integers(0, 1024, (6, 18, 14)).astype("uint16"),
         },
         "weight": np.array([0.5, 0.5, 1, 1, 1, 1.0]),
@@ -59,6 +61,8 @@ def test_selection_by_name() -> None:
         events.of("qcd")
     with pytest.raises(DataError, match="there are train, tuning, test"):
         events.of(split="validation")
+    with pytest.raises(DataError, match="the events have no wafer: they hold objects, regions"):
+        events.collections["wafer"]
 
 
 @pytest.mark.parametrize(
@@ -120,16 +124,16 @@ def damaged(path: Path, how: str) -> None:
     ("how", "message"),
     [
         ("missing", "no event file"),
-        ("empty", "cannot be read as an event file"),
-        ("truncated", "cannot be read as an event file"),
+        ("empty", "is empty: restore it"),
+        ("truncated", "the file cannot be read"),
         ("format", "format is 'other'"),
         ("lacks", "lacks npu; it holds"),
-        ("names", "cannot be read as an event file"),
+        ("names", "an attribute cannot be read"),
         ("number", "process_names must be a JSON list"),
         ("nan", "weight of event 2 is nan"),
-        ("group", "npu is not an array"),
+        ("group", "lacks npu; it holds"),
         ("scalar", "weight is not an array"),
-        ("vast", "cannot be read as an event file"),
+        ("vast", "weight declares 100000000000000 rows of 8 bytes"),
     ],
 )
 def test_damaged_files(tmp_path: Path, how: str, message: str) -> None:

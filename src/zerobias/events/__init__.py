@@ -1,14 +1,18 @@
-"""Events: files -> :class:`EventSet` of raw hardware integers."""
+"""Events: files of any known layout -> :class:`EventSet` of raw hardware integers."""
 
 from zerobias.events.eventset import SHAPES, SPLITS, EventSet
-from zerobias.events.files import FORMAT, checked_sample, default_sample, file_digest, read, write
+from zerobias.events.files import checked_sample, default_sample, file_digest, write
+from zerobias.events.layouts.own import FORMAT
+from zerobias.events.reading import Chunks, chunks, read
 
 __all__ = [
     "FORMAT",
     "SHAPES",
     "SPLITS",
+    "Chunks",
     "EventSet",
     "checked_sample",
+    "chunks",
     "default_sample",
     "file_digest",
     "read",

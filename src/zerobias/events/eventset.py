@@ -34,6 +34,15 @@ type (0-2), 1000 eta; ``wafer_energy``: energy of the signal particle in MeV, 0 
 """
 
 
+class _Collections(dict[str, NDArray[Any]]):
+    """Raises ``DataError`` for a collection the events do not have."""
+
+    def __missing__(self, name: str) -> NDArray[Any]:
+        raise DataError(
+            f"the events have no {name}: they hold {', '.join(self)}; take a file that has {name}"
+        )
+
+
 @dataclass(frozen=True)
 class EventSet:
     """Events of one or more processes.
@@ -43,7 +52,7 @@ class EventSet:
     event. ``npu`` (events,): number of pile-up interactions. ``process`` and ``split`` (events,) index
     ``process_names`` (the first is ``zero_bias``) and :data:`SPLITS`.
 
-    Raises ``DataError`` when lengths, types or values do not fit.
+    Raises ``DataError`` when lengths, types or values do not fit, and for a collection that is not there.
     """
 
     collections: Mapping[str, NDArray[Any]]
@@ -55,6 +64,7 @@ class EventSet:
     provenance: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "collections", _Collections(self.collections))
         count = len(self.weight)
         for name, array in self.collections.items():
             if name not in SHAPES:
