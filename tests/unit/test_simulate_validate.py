@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from zerobias.cli.app import app
 from zerobias.errors import DataError
-from zerobias.events import EventSet
+from zerobias.events import EventSet, write
 from zerobias.simulate.plots import draw
 from zerobias.simulate.validate import (
     ORBIT_HZ,
@@ -108,3 +111,18 @@ def test_plots_are_written(tmp_path: Path) -> None:
     assert sorted(p.name for p in paths) == ["medians.png", "rates.png", "regions.png"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in paths)
     assert len(list((tmp_path / "plots").iterdir())) == 3
+
+
+def test_command_goes_red_and_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "sample.h5"
+    write(path, like_the_anchors())
+    good = CliRunner().invoke(app, ["simulate", "validate", "--sample", str(path), "--json"])
+    assert good.exit_code == 0
+    assert json.loads(good.stdout)["ok"] is True
+    sample = like_the_anchors()
+    objects = sample.collections["objects"].copy()
+    objects[:, 0, 0] *= 2
+    write(path, replace(sample, collections={**sample.collections, "objects": objects}))
+    bad = CliRunner().invoke(app, ["simulate", "validate", "--sample", str(path)])
+    assert bad.exit_code == 3
+    assert "error: sample.h5: met out of range" in bad.stderr.replace("\n", " ")
