@@ -180,7 +180,14 @@ def _median_row(name: str, values: NDArray[Any], weight: _Floats, anchor: float,
         error = float(own[order][min(high, len(own) - 1)] - own[order][low]) / 2
     ratio = median / anchor
     return Row(
-        name, "GeV", median, error, anchor, ratio, int(present.sum()), abs(ratio - 1) <= tolerance + 1e-9
+        name,
+        "GeV",
+        median,
+        error,
+        anchor,
+        ratio,
+        int(present.sum()),
+        bool(abs(ratio - 1) <= tolerance + 1e-9),
     )
 
 
