@@ -207,5 +207,5 @@ def _rate_row(values: NDArray[Any], weight: _Floats, anchors: Anchors) -> Row:
         middle,
         float(rate) / middle,
         int(mask.sum()),
-        low <= rate <= high,
+        bool(low <= rate <= high),
     )
