@@ -8,8 +8,9 @@ the fitted lines of detector.toml. The same pool and constants give the same res
 * calorimeter: thresholds and scales, on whole crossings; the single-jet rate on forced ones.
 
 Each is a pattern search: every constant in turn is tried a step up and down, the step halves when nothing
-improves. The loss is the sum of squared logarithms of ratio to anchor, in units of 10 % (rate: 30 %). Common
-random numbers make it deterministic, and medians are interpolated within a hardware count to make it smooth.
+improves. The loss is the sum of fourth powers of the logarithm of the ratio to the anchor, in units of 10 %
+(rate: 30 %), so that the worst ratio counts most. Common random numbers make it deterministic, and medians are
+interpolated within a hardware count to make it smooth.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from zerobias.simulate.validate import OBJECTS, ORBIT_HZ, Anchors, load_anchors
 
 __all__ = ["main"]
 
-_CROSSINGS, _FORCED, _MUONS = 1500, 250, 400_000
-_ROUNDS = 3
+_CROSSINGS, _FORCED, _MUONS = 2000, 120, 400_000
+_ROUNDS = 2
 _MUON_KNOBS = (
     "muon_barrel_pt_min",
     "muon_endcap_p_min",
@@ -59,7 +60,7 @@ _CALO_KNOBS = (
 _LIMITS = {
     "muon_barrel_pt_min": (2.5, 4.0),
     "muon_endcap_p_min": (4.0, 7.0),
-    "muon_scale": (1.0, 1.5),
+    "muon_scale": (1.0, 1.6),
     "muon_resolution": (0.15, 0.25),
     "muon_tail_fraction": (0.01, 0.1),
     "jet_scale": (0.9, 1.3),
@@ -84,9 +85,9 @@ def smooth_median(hardware: NDArray[np.int64], weight: NDArray[np.float64] | Non
     return float(k - 0.5 + (0.5 * total[-1] - (total[k] - content[k])) / content[k]) / 2
 
 
-def squared(value: float, anchor: float, unit: float = 0.1) -> float:
-    """Squared distance in the logarithm; a missing object counts as one tenth of the anchor."""
-    return (math.log(max(value, 0.1 * anchor) / anchor) / unit) ** 2
+def distance(value: float, anchor: float, unit: float = 0.1) -> float:
+    """Fourth power of the logarithm of the ratio; a missing object counts as one tenth of the anchor."""
+    return (math.log(max(value, 0.1 * anchor) / anchor) / unit) ** 4
 
 
 def muon_loss(simulation: Simulation, anchors: Anchors) -> Loss:
@@ -110,7 +111,7 @@ def muon_loss(simulation: Simulation, anchors: Anchors) -> Loss:
         curvature = np.maximum((1 + spread * normal) / (pt * detector.muon_scale), 1 / 250.0)
         hardware = (2 / curvature[seen]).astype(np.int64) + 1
         return sum(
-            squared(smooth_median(hardware[: len(hardware) // k * k].reshape(-1, k).min(axis=1)), anchor)
+            distance(smooth_median(hardware[: len(hardware) // k * k].reshape(-1, k).min(axis=1)), anchor)
             for k, anchor in enumerate(anchors.muon, 1)
         )
 
@@ -134,10 +135,10 @@ def calorimeter_loss(simulation: Simulation, anchors: Anchors) -> Loss:
         total = 0.0
         for kind in ("met", "egamma", "jet"):
             for values, anchor in zip(pt[:, OBJECTS[kind]].T, getattr(anchors, kind), strict=True):
-                total += squared(smooth_median(values[values > 0]), anchor)
+                total += distance(smooth_median(values[values > 0]), anchor)
         threshold = 2 * anchors.jet_rate_gev
         rate = sum(c.weight * int((own.run(c).objects[:, 9, 0] >= threshold).sum()) for c in forced) * khz
-        return total + squared(rate, math.sqrt(low * high), 0.3)
+        return total + distance(rate, math.sqrt(low * high), 0.3)
 
     return loss
 
@@ -181,8 +182,8 @@ def main(arguments: list[str]) -> int:
     anchors = load_anchors()
     pool = plan_pool(Path(arguments[0]), card, (), card.seed)
     simulation = Simulation.load(pool, card, detector)
-    detector = search(muon_loss(simulation, anchors), detector, _MUON_KNOBS, 0.1)
-    detector = search(calorimeter_loss(simulation, anchors), detector, _CALO_KNOBS, 0.16)
+    detector = search(muon_loss(simulation, anchors), detector, _MUON_KNOBS, 0.05)
+    detector = search(calorimeter_loss(simulation, anchors), detector, _CALO_KNOBS, 0.05)
     path = shelf("triggers") / "detector.toml"
     text = path.read_text()
     for knob in (*_MUON_KNOBS, *_CALO_KNOBS):
