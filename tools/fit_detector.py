@@ -9,8 +9,8 @@ the fitted lines of detector.toml. The same pool and constants give the same res
 
 Each is a pattern search: every constant in turn is tried a step up and down, the step halves when nothing
 improves. The loss is the sum of fourth powers of the logarithm of the ratio to the anchor, in units of 10 %
-(rate: 30 %), so that the worst ratio counts most. Common random numbers make it deterministic, and medians are
-interpolated within a hardware count to make it smooth.
+(rate: 30 %), so that the worst ratio counts most. Common random numbers make it deterministic, and medians
+are interpolated within a hardware count to make it smooth.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ _CALO_KNOBS = (
 )
 _LIMITS = {
     "muon_barrel_pt_min": (2.5, 4.0),
-    "muon_endcap_p_min": (4.0, 7.0),
+    "muon_endcap_p_min": (4.0, 8.0),
     "muon_scale": (1.0, 1.6),
-    "muon_resolution": (0.15, 0.25),
+    "muon_resolution": (0.15, 0.3),
     "muon_tail_fraction": (0.01, 0.1),
     "jet_scale": (0.9, 1.3),
     "jet_scale_soft": (0.05, 1.0),
@@ -108,8 +108,7 @@ def muon_loss(simulation: Simulation, anchors: Anchors) -> Loss:
         spread = np.where(
             tail < detector.muon_tail_fraction, detector.muon_tail_resolution, detector.muon_resolution
         )
-        curvature = np.maximum((1 + spread * normal) / (pt * detector.muon_scale), 1 / 250.0)
-        hardware = (2 / curvature[seen]).astype(np.int64) + 1
+        hardware = (2 * detector.muon_scale * pt * np.exp(spread * normal))[seen].astype(np.int64) + 1
         return sum(
             distance(smooth_median(hardware[: len(hardware) // k * k].reshape(-1, k).min(axis=1)), anchor)
             for k, anchor in enumerate(anchors.muon, 1)

@@ -180,8 +180,8 @@ def _add_muons(event: int, offset: Any, muon: Any, muons: Any, turn: int, mirror
         elif pt * math.cosh(eta) < muons[4]:
             continue
         spread = muons[1] if np.random.random() < muons[2] else muons[0]
-        curvature = max((1 + spread * np.random.standard_normal()) / (pt * muons[5]), 1 / 250.0)
-        hw = min(int(2 / curvature) + 1, MUON_MAX)
+        pt *= muons[5] * math.exp(spread * np.random.standard_normal())
+        hw = min(int(2 * pt) + 1, MUON_MAX)
         phi = (muon[k, 2] / (2 * math.pi) + turn / COLUMNS) % 1.0
         insert(table, hw, round(eta / _ETA_LSB_MUON), int(phi * 576) % 576)
 

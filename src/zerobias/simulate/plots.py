@@ -37,14 +37,9 @@ def _figure(path: Path) -> Iterator[Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    style = {
-        **import_module("mplhep").style.CMS,
-        "font.size": 13,
-        "figure.figsize": (9.0, 6.0),
-        "figure.autolayout": False,
-    }
-    style = {key: value for key, value in style.items() if key in mpl.rcParams}
-    with mpl.rc_context(style):
+    style = import_module("mplhep").style.CMS
+    kept = {key: value for key, value in style.items() if key in mpl.rcParams}
+    with mpl.rc_context({**kept, "font.size": 13, "figure.figsize": (9.0, 6.0), "figure.autolayout": False}):
         figure = Figure(layout="constrained")
         FigureCanvasAgg(figure)
         figure.suptitle(_LABEL, fontsize=11)
@@ -80,8 +75,9 @@ def _medians(figure: Any, found: Validation) -> None:
 
 def _rates(figure: Any, found: Validation) -> None:
     axes = figure.subplots()
-    for curve in found.curves:
-        (line,) = axes.plot(curve.threshold, curve.khz, drawstyle="steps-post", label=curve.name)
+    for index, curve in enumerate(found.curves):
+        style = ("-", "--")[index // 6]  # the style has six colours
+        (line,) = axes.plot(curve.threshold, curve.khz, style, drawstyle="steps-post", label=curve.name)
         low = np.maximum(curve.khz - curve.error, 1e-3)
         axes.fill_between(
             curve.threshold, low, curve.khz + curve.error, step="post", alpha=0.25, color=line.get_color()
