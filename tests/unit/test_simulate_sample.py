@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def _few_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Muon probabilities good to a few per cent are enough here, and quick."""
     monkeypatch.setattr(crossings, "_TRIALS", 20_000)
     monkeypatch.setattr(crossings, "_TRIES", 2_000)
+    monkeypatch.setattr(crossings, "_TRIES_MAX", 40_000)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def test_muons_that_never_come_are_an_error(toy: Simulation) -> None:
     still = replace(
         toy, detector=DETECTOR.model_copy(update={"muon_endcap_p_min": 1e6, "muon_barrel_pt_min": 1e6})
     )
-    with pytest.raises(SpecError, match="none of 400000 crossings has 1 muons: set muon = 0"):
+    with pytest.raises(SpecError, match="none of 40000 crossings has 1 muons: set muon = 0"):
         still.run(OverlayChunk(0, 0, -1, (1, 4), 3, 1.0, -1, 4))
 
 
@@ -193,15 +195,23 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_sample_depends_on_the_seed_only(cards: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def pool_folder(cards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pool")
+    make_pool(folder, load_cards(cards)[1])
+    return folder
+
+
+def test_sample_depends_on_the_seed_only(cards: Path, pool_folder: Path, tmp_path: Path) -> None:
     """One or two workers, a pool made here or found on disk: the same bytes."""
     steps = set()
-    for name, workers, pool in (("one", 1, None), ("two", 2, "pool"), ("kept", 1, "pool")):
+    kept = shutil.copytree(pool_folder, tmp_path / "pool")
+    for name, workers, pool in (("one", 1, None), ("two", 2, kept), ("kept", 1, kept)):
         simulate_to_file(
             tmp_path / f"{name}.h5",
             cards=cards,
             workers=workers,
-            pool=None if pool is None else tmp_path / pool,
+            pool=pool,
             progress=lambda step, done, total: steps.add(step),
         )
     assert steps == {"generate", "overlay"}
@@ -213,12 +223,13 @@ def test_sample_depends_on_the_seed_only(cards: Path, tmp_path: Path) -> None:
         assert events.of("zero_bias", split).weight.sum() == pytest.approx(1.0, abs=1e-12)
     assert set(events.collections) == set(SHAPES) - {"wafer", "wafer_place", "wafer_energy"}
     assert events.collections["objects"][:, 9, 0].max() > 20
-    simulate_to_file(tmp_path / "other.h5", cards=cards, seed=4, pool=tmp_path / "pool")
+    simulate_to_file(tmp_path / "other.h5", cards=cards, seed=4, pool=kept)
     assert (tmp_path / "one.h5").read_bytes() != (tmp_path / "other.h5").read_bytes()
 
 
-def test_pool_grows_and_names_damage(cards: Path, tmp_path: Path) -> None:
+def test_pool_grows_and_names_damage(cards: Path, pool_folder: Path, tmp_path: Path) -> None:
     _, card, _ = load_cards(cards)
+    shutil.copytree(pool_folder, tmp_path, dirs_exist_ok=True)
     pool = make_pool(tmp_path, card)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     large = card.model_copy(update={"slice": (card.slice[0], card.slice[1].model_copy(update={"pool": 45}))})

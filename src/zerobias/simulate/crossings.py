@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _CROSSINGS_PER_CHUNK = 500
-_TRIALS = 200_000
+_TRIALS = 600_000
 _TRIES, _TRIES_MAX = 20_000, 400_000
 _ANY_MUONS = (0, 4)
 ZERO_BIAS_SHARES = (0.5, 0.2, 0.3)
@@ -97,9 +97,12 @@ class Simulation:
     def muon_probability(self, split: int, least: int, seed: int) -> float:
         """Fraction of crossings without a forced slice that hold at least ``least`` muons, by trial."""
         rng = np.random.default_rng(seed)
-        chosen, counts = self.strata.draw(rng, -1, _TRIALS, self._usable(split))
-        seeds = rng.integers(2**32, size=_TRIALS)
-        return float(np.mean(count_muons(chosen, counts, self.deposits, self.detector, seeds) >= least))
+        found = 0
+        for _ in range(_TRIALS // _TRIES):
+            chosen, counts = self.strata.draw(rng, -1, _TRIES, self._usable(split))
+            seeds = rng.integers(2**32, size=_TRIES)
+            found += int((count_muons(chosen, counts, self.deposits, self.detector, seeds) >= least).sum())
+        return found / (_TRIALS // _TRIES * _TRIES)
 
     def _usable(self, split: int) -> list[NDArray[np.int64]]:
         """Pool events of each slice that belong to ``split``: splits share none."""
