@@ -76,6 +76,16 @@ def test_weights_of_every_split_sum_to_one_at_any_scale(toy: Simulation, card: Z
         assert total == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.parametrize(("factor", "pool"), [(0.25, 0.25), (1.0, 1.0), (9.0, 3.0)])
+def test_scale_multiplies_events_and_spares_the_pool(factor: float, pool: float) -> None:
+    scaled = CARD.scaled(factor)
+    assert scaled.natural == CARD.natural * factor
+    assert scaled.signal == CARD.signal * factor
+    for own, former in zip(scaled.slice, CARD.slice, strict=True):
+        assert own.forced == pytest.approx(former.forced * factor, abs=0.5)
+        assert own.pool == pytest.approx(former.pool * pool, abs=0.5)
+
+
 def weighted_histograms(toy: Simulation, chunks: list[OverlayChunk]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Contents and variances of histograms of leading jet, total regions and number of muons."""
     results = [toy.run(c) for c in chunks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -109,9 +110,13 @@ class ZeroBiasCard(_Spec):
         return self
 
     def scaled(self, factor: float) -> ZeroBiasCard:
-        """The recipe with ``factor`` times as many events, from a pool of that size."""
+        """The recipe with ``factor`` times as many events, signals' collisions included.
+
+        The pool of pile-up shrinks with ``factor`` but grows with its square root only: it is re-used.
+        """
+        reuse = min(factor, math.sqrt(factor))
         slices = tuple(
-            s.model_copy(update={"forced": round(s.forced * factor), "pool": max(20, round(s.pool * factor))})
+            s.model_copy(update={"forced": round(s.forced * factor), "pool": max(20, round(s.pool * reuse))})
             for s in self.slice
         )
         return self.model_copy(
