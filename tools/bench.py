@@ -45,13 +45,13 @@ def row(name: str, value: float, unit: str, against: str, reference_value: float
     }
 
 
-def best_rate(work: Callable[[], Any], events: int) -> float:
-    """Events a second, best of three."""
+def best_rate(work: Callable[[], Any], events: int, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Events a second, best of three; with ``time.process_time``, of one core."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = clock()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
     return events / min(times)
 
 
@@ -90,8 +90,8 @@ def measure_simulation() -> list[dict[str, Any]]:
         simulation = Simulation.load(pool, card, detector)
     chunk = OverlayChunk(0, 0, None, (0, 4), _CROSSINGS, 1.0, -1, 1)
     simulation.run(chunk)  # compiles
-    speed = best_rate(lambda: simulation.run(chunk), _CROSSINGS)
-    return [row("simulation: zero bias from a ready pool", speed, "events/s", "goal", _SIMULATION_GOAL)]
+    speed = best_rate(lambda: simulation.run(chunk), _CROSSINGS, time.process_time)
+    return [row("simulation: zero bias from a pool, one core", speed, "events/s", "goal", _SIMULATION_GOAL)]
 
 
 def main() -> int:

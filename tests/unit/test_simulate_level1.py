@@ -7,9 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from zerobias.simulate import load_cards
+from zerobias.simulate.generate import Particles
 from zerobias.simulate.level1 import PAD, PADDED, digitise, met, region_bits, regions, wrap
 from zerobias.simulate.objects import egammas, insert, jets, taus
-from zerobias.simulate.towers import COLUMNS, ETA_CENTRES, FIRST_CENTRAL, ROWS
+from zerobias.simulate.overlay import overlay
+from zerobias.simulate.towers import COLUMNS, ETA_CENTRES, FIRST_CENTRAL, ROWS, deposit
 
 FLAT = np.array([1.0, 0.0, 1.0])
 
@@ -172,3 +175,22 @@ def test_taus_are_narrow_and_central() -> None:
     assert out[0, 0] == 0
     taus(counts((FIRST_CENTRAL + 1, 20, 50)), 6, 0.8, 1.5, 2.1, out)
     assert out[0, 0] == 0
+
+
+def test_muons_are_seen_with_their_efficiency_scale_and_resolution() -> None:
+    """One 20 GeV muon at eta 0.5, phi 1 in each of 4000 crossings."""
+    detector = load_cards()[0].model_copy(update={"muon_tail_fraction": 0.0})
+    one = [np.array([v], np.float32) for v in (20.0, 0.5, 1.0, 0.106)]
+    pool = deposit(Particles(np.array([0, 1]), np.array([13], np.int32), *one, 1.0), detector, 1)
+    number = 4000
+    made = overlay(np.zeros(number, int), np.ones(number, int), pool, None, pool, detector, np.arange(number))
+    muon = made.objects[:, 5]
+    seen = muon[muon[:, 0] > 0]
+    assert len(seen) / number == pytest.approx(detector.muon_efficiency, abs=0.02)
+    logarithm = np.log((seen[:, 0] - 0.5) / 2 / (20.0 * detector.muon_scale))
+    assert np.median(logarithm) == pytest.approx(0, abs=0.02)
+    assert logarithm.std() == pytest.approx(detector.muon_resolution, rel=0.05)
+    assert set(np.abs(seen[:, 1])) == {round(0.5 / 0.010875)}
+    assert abs((seen[:, 1] > 0).mean() - 0.5) < 0.04  # mirrored half of the time
+    assert len(set(seen[:, 2])) == 72  # turned by whole towers
+    assert not made.objects[:, 6:9].any()

@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 from zerobias.cli.app import app
 from zerobias.errors import DataError
 from zerobias.events import EventSet, write
+from zerobias.shelves import shelf
+from zerobias.simulate import load_cards
 from zerobias.simulate.plots import draw
+from zerobias.simulate.spec import ZeroBiasCard
 from zerobias.simulate.validate import (
     ORBIT_HZ,
     load_anchors,
@@ -126,3 +129,18 @@ def test_command_goes_red_and_says_why(tmp_path: Path) -> None:
     bad = CliRunner().invoke(app, ["simulate", "validate", "--sample", str(path)])
     assert bad.exit_code == 3
     assert "error: sample.h5: met out of range" in bad.stderr.replace("\n", " ")
+
+
+def test_process_cards_are_named_after_their_files() -> None:
+    _, card, processes = load_cards()
+    names = [p.name for p in processes]
+    assert names == sorted(path.stem for path in (shelf("triggers") / "processes").glob("*.toml"))
+    assert len(names) >= 19
+    assert {"ttbar", "suep", "black_hole", "hidden_valley", "hh_4b", "vbf_h_invisible"} <= set(names)
+    assert {"cp5", "monash"} <= set(card.tunes)
+
+
+def test_a_tune_without_settings_is_refused() -> None:
+    card = load_cards()[1].model_dump()
+    with pytest.raises(ValueError, match=r"tune 'none' has no settings: \[tunes\] declares monash, cp5"):
+        ZeroBiasCard.model_validate({**card, "tune": "none"})
