@@ -127,9 +127,9 @@ class Simulation:
             chosen, size = self.strata.draw(rng, chunk.stratum, tries, usable)
             seed = rng.integers(2**32, size=tries)
             keep = np.arange(tries)
-            if chunk.muons != _ANY_MUONS:
+            low, high = chunk.muons
+            if (low, high) != _ANY_MUONS:
                 muons = count_muons(chosen, size, self.deposits, self.detector, seed)
-                low, high = chunk.muons
                 keep = np.flatnonzero((muons >= low) & (muons <= high))[:missing]
             kept = np.zeros(tries, bool)
             kept[keep] = True
@@ -151,8 +151,15 @@ def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> lis
     """
     chunks: list[OverlayChunk] = []
 
-    def add(process: int, split: int, stratum: int | None, muons: tuple[int, int], *rest: Any) -> None:
-        weight, start, stop = rest
+    def add(
+        process: int,
+        split: int,
+        stratum: int | None,
+        muons: tuple[int, int],
+        weight: float,
+        start: int,
+        stop: int,
+    ) -> None:
         for first in range(start, stop, _CROSSINGS_PER_CHUNK):
             own = chunk_seed(seed, "overlay", process, split, stratum, muons, first)
             size = min(_CROSSINGS_PER_CHUNK, stop - first)

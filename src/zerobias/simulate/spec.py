@@ -99,7 +99,7 @@ class ZeroBiasCard(_Spec):
     natural: int = Field(gt=0)
     muon_min: int = Field(ge=1, le=4)
     muon: int = Field(ge=0)
-    signal: int = Field(ge=0)
+    signal: int = Field(gt=0)
     seed: int
     slice: tuple[SliceCard, ...] = Field(min_length=1)
 
