@@ -1,31 +1,28 @@
-"""Simulation: kinematics, weights and Level-1 read-out against closed forms; reproducibility."""
+"""Simulation: kinematics, deposits, responses and weights against closed forms."""
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from zerobias.errors import SpecError
-from zerobias.events import read
-from zerobias.shelves import shelf
-from zerobias.simulate import load_cards, simulate_to_file
+from zerobias.simulate import load_cards
+from zerobias.simulate.black_hole import phase_space
 from zerobias.simulate.generate import Particles, generate
-from zerobias.simulate.level1 import egammas, insert, jets, met, regions
-from zerobias.simulate.sample import _batches
+from zerobias.simulate.response import hadron_moments, response_constants, smear
 from zerobias.simulate.spec import SuepCard
 from zerobias.simulate.strata import Strata, truncated_poisson
 from zerobias.simulate.suep import boost, decay_scalar, two_body
-from zerobias.simulate.towers import COLUMNS, ETA_CENTRES, FIRST_CENTRAL, ROWS, deposit, tower_row
+from zerobias.simulate.towers import ETA_CENTRES, FIRST_CENTRAL, ROWS, deposit, tower_row
 
 DETECTOR = load_cards()[0]
 
 
 def one_particle(pdg: int, pt: float, eta: float, phi: float, mass: float = 0.0) -> Particles:
     def column(value: float) -> np.ndarray:
-        return np.array([value], dtype=np.float64)
+        return np.array([value], dtype=np.float32)
 
     return Particles(
         np.array([0, 1]), np.array([pdg], np.int32), column(pt), column(eta), column(phi), column(mass), 1.0
@@ -35,11 +32,12 @@ def one_particle(pdg: int, pt: float, eta: float, phi: float, mass: float = 0.0)
 @pytest.mark.parametrize("eta", [-5.0, -3.05, -1.5, -0.04, 0.04, 0.5, 1.8, 2.9, 4.0])
 def test_photon_goes_straight_to_its_tower(eta: float) -> None:
     hit = deposit(one_particle(22, 10.0, eta, 1.0), DETECTOR, 1)
-    assert abs(ETA_CENTRES[hit.row[0]] - eta) < 0.2
-    assert hit.row[0] == tower_row(eta)
-    assert hit.column[0] == int(1.0 / (2 * math.pi) * 72)
+    assert abs(ETA_CENTRES[hit.place[0, 0]] - eta) < 0.2
+    assert hit.place[0, 0] == tower_row(eta)
+    assert hit.place[0, 1] == int(1.0 / (2 * math.pi) * 72)
     assert hit.energy[0] == pytest.approx(10 * math.cosh(eta), rel=1e-6)
     assert hit.transverse[0] == pytest.approx(1 / math.cosh(eta), rel=1e-6)
+    assert (len(hit), len(hit.soft)) == (1, 0)
 
 
 def test_rows_are_symmetric_and_end_at_the_edges() -> None:
@@ -55,14 +53,14 @@ def test_charged_particles_bend_by_the_helix(pdg: int, sign: int) -> None:
     hit = deposit(one_particle(pdg, pt, 0.0, 2.0), DETECTOR, 1)
     radius = pt / (0.299792458 * DETECTOR.field_t)
     turn = math.asin(DETECTOR.calorimeter_radius_m / (2 * radius))  # half the turning angle
-    assert hit.column[0] == int((2.0 + sign * turn) / (2 * math.pi) * 72)
+    assert hit.place[0, 1] == int((2.0 + sign * turn) / (2 * math.pi) * 72)
 
 
 def test_soft_particles_spiral_to_the_endcap() -> None:
     radius = 0.3 / (0.299792458 * DETECTOR.field_t)
     assert 2 * radius < DETECTOR.calorimeter_radius_m
     hit = deposit(one_particle(211, 0.3, 1.5, 0.0, 0.13957), DETECTOR, 1)
-    assert ETA_CENTRES[hit.row[0]] > 1.479
+    assert ETA_CENTRES[hit.soft_place[0, 0]] > 1.479
 
 
 def test_antinucleons_give_their_mass_twice() -> None:
@@ -72,9 +70,43 @@ def test_antinucleons_give_their_mass_twice() -> None:
     assert energies[1] - energies[0] == pytest.approx(2 * 0.938, rel=1e-5)
 
 
+def test_soft_deposits_of_one_event_share_their_tower() -> None:
+    """Three photons, two of them in one tower; the second event starts anew."""
+    phi = np.array([1.0, 1.0, 2.0, 1.0], np.float32)
+    pt = np.array([0.6, 0.4, 0.5, 0.6], np.float32)
+    zero = np.zeros(4, np.float32)
+    event = Particles(np.array([0, 3, 4]), np.full(4, 22, np.int32), pt, zero + 0.04, phi, zero, 1.0)
+    hit = deposit(event, DETECTOR, 1)
+    assert hit.soft_offset.tolist() == [0, 2, 3]
+    assert hit.soft_place[0].tolist() == hit.soft_place[2].tolist()
+    assert hit.soft[0, 0] == pytest.approx(1.0, rel=0.01)
+    single = [0.6, 0.4]
+    spread = [DETECTOR.ecal_stochastic**2 * e + DETECTOR.ecal_noise**2 for e in single]
+    assert hit.soft[0, 1] == pytest.approx(sum(spread), rel=0.02)
+    assert hit.soft[:, 2:].max() == 0
+
+
+@pytest.mark.parametrize("energy", [0.3, 1.0, 3.0, 20.0])
+def test_moments_of_soft_hadrons_are_those_of_the_rolls(energy: float) -> None:
+    constants = response_constants(DETECTOR)
+    rolls = np.array([smear(1, energy, constants) for _ in range(40_000)])
+    table = hadron_moments(DETECTOR)
+    found = [np.interp(math.log(energy), table[:, 0], table[:, k]) for k in (1, 2, 3, 4)]
+    expected = [rolls[:, 0].mean(), rolls[:, 0].var(), rolls[:, 1].mean(), rolls[:, 1].var()]
+    np.testing.assert_allclose(found, expected, rtol=0.05)
+
+
+def test_soft_photon_has_the_moments_of_the_rolls() -> None:
+    constants = response_constants(DETECTOR)
+    hit = deposit(one_particle(22, 0.15, 0.04, 0.0), DETECTOR, 1)  # so soft that the roll is cut at zero
+    rolls = np.array([smear(0, 0.15 * math.cosh(0.04), constants)[0] for _ in range(40_000)])
+    assert hit.soft[0, 0] == pytest.approx(rolls.mean(), rel=0.02)
+    assert hit.soft[0, 1] == pytest.approx(rolls.var(), rel=0.05)
+
+
 def test_muon_candidates() -> None:
     prompt = deposit(one_particle(13, 20.0, 0.5, 0.0, 0.106), DETECTOR, 1).muon
-    assert prompt[0, 3:].tolist() == [DETECTOR.muon_efficiency, 1.0]
+    assert prompt[0, 3:].tolist() == [np.float32(DETECTOR.muon_efficiency), 1.0]
     kaon = deposit(one_particle(321, 5.0, 0.5, 0.0, 0.494), DETECTOR, 1).muon[0]
     path = DETECTOR.calorimeter_radius_m * math.cosh(0.5)
     decays = 1 - math.exp(-path * 0.494 / 3.712 / (5.0 * math.cosh(0.5)))  # c tau = 3.712 m
@@ -132,25 +164,6 @@ def test_closure_weighted_strata_are_the_plain_crossings() -> None:
     assert abs(found - mixed.mean()) < 0.015
 
 
-def test_weights_of_every_split_sum_to_one_at_any_scale() -> None:
-    card = load_cards()[1]
-    forced = tuple(s.forced > 0 for s in card.slice)
-    strata = Strata((0.983, 0.009, 0.0045, 0.003, 2e-4, 2e-4, 5e-5, 4e-5, 1e-5), forced, 52.0, 6.0)
-    tiny = card.model_copy(
-        update={
-            "natural": 3,
-            "slice": tuple(
-                s.model_copy(update={"forced": int(f)}) for s, f in zip(card.slice, forced, strict=True)
-            ),
-        }
-    )
-    for recipe in (card, tiny):
-        batches = list(_batches(recipe, (), strata, iter(range(1000))))
-        for split in range(3):
-            total = sum(b.weight * b.events for b in batches if b.split == split)
-            assert total == pytest.approx(1.0, abs=1e-12)
-
-
 def test_truncated_poisson_has_the_closed_form_mean() -> None:
     rng = np.random.default_rng(8)
     for mean in (0.01, 0.5, 3.0):
@@ -158,78 +171,6 @@ def test_truncated_poisson_has_the_closed_form_mean() -> None:
         expected = mean / -math.expm1(-mean)
         assert drawn.min() == 1
         assert drawn.mean() == pytest.approx(expected, abs=5 * drawn.std() / math.sqrt(200_000) + 1e-9)
-
-
-def test_insert_keeps_the_hardest_in_order() -> None:
-    table = np.zeros((3, 3), np.int16)
-    for pt in (5, 9, 2, 7, 9):
-        insert(table, pt, pt, pt)
-    assert table[:, 0].tolist() == [9, 9, 7]
-
-
-def empty() -> np.ndarray:
-    return np.zeros((ROWS, COLUMNS), np.int64)
-
-
-def test_regions_sum_four_by_four_and_saturate() -> None:
-    counts = empty()
-    counts[FIRST_CENTRAL, 0] = 3
-    counts[FIRST_CENTRAL + 3, 3] = 4
-    counts[FIRST_CENTRAL + 55, 71] = 511
-    counts[FIRST_CENTRAL + 54, 71] = 511
-    counts[FIRST_CENTRAL + 53, 71] = 511
-    counts[0, 10] = 200  # forward calorimeter: no region
-    out = np.zeros((18, 14), np.uint16)
-    regions(counts, out)
-    assert out[0, 0] == 7
-    assert out[17, 13] == 1023
-    assert int(out.sum()) == 1030
-
-
-def test_met_points_away_from_the_energy() -> None:
-    counts = empty()
-    counts[FIRST_CENTRAL + 20, 9] = 100
-    out = np.zeros(3, np.int16)
-    met(counts, np.zeros(ROWS, np.int64), out)
-    angle = (9.5 * 2 * math.pi / 72 + math.pi) % (2 * math.pi)
-    assert out.tolist() == [100, 0, int(angle / (2 * math.pi) * 144)] or out[0] == 99
-    balanced = empty()
-    balanced[FIRST_CENTRAL + 20, 9] = balanced[FIRST_CENTRAL + 30, 45] = 100
-    met(balanced, np.zeros(ROWS, np.int64), out)
-    assert out[0] == 0
-
-
-def test_jet_is_its_window_less_pileup() -> None:
-    counts = empty()
-    row, column = FIRST_CENTRAL + 28, 0
-    counts[row, column] = 60
-    counts[row + 2, (column - 3) % 72] = 20
-    counts[row + 6, column] = 7  # in the strip above: the highest strip is left out
-    counts[row - 6, column] = 5  # counted as pile-up
-    out = np.zeros((10, 3), np.int16)
-    jets(counts, empty(), 6, 1.0, out)
-    assert out[0].tolist() == [75, round(ETA_CENTRES[row] / 0.0435), 1]
-    assert out[1, 0] == 0
-
-
-def test_equal_seeds_give_one_jet() -> None:
-    counts = empty()
-    counts[40, 10] = counts[40, 12] = counts[41, 11] = 50
-    out = np.zeros((10, 3), np.int16)
-    jets(counts, empty(), 6, 1.0, out)
-    assert out[:2, 0].tolist() == [150, 0]
-
-
-def test_egamma_needs_little_hadronic_energy() -> None:
-    em, had = empty(), empty()
-    em[40, 20], em[40, 21], em[41, 20] = 40, 10, 6
-    out = np.zeros((4, 3), np.int16)
-    egammas(em, had, 4, 0.0625, 1.0, out)
-    assert out[0].tolist() == [56, round(ETA_CENTRES[40] / 0.0435), 41]
-    had[40, 20] = 3  # above 0.0625 x 40
-    out[:] = 0
-    egammas(em, had, 4, 0.0625, 1.0, out)
-    assert out[0, 0] == 0
 
 
 def test_suep_conserves_the_scalar() -> None:
@@ -242,6 +183,12 @@ def test_suep_conserves_the_scalar() -> None:
     np.testing.assert_allclose(masses[pions], 0.13957, atol=1e-3)
     assert rows[:, 0].sum() == 0  # as many particles as antiparticles
     assert len(rows) > 60
+
+
+def test_phase_space_conserves_energy_and_momentum() -> None:
+    four = phase_space(np.random.default_rng(2), 6000.0, 8)
+    np.testing.assert_allclose(four.sum(axis=0), [0, 0, 0, 6000.0], atol=1e-8)
+    np.testing.assert_allclose(np.linalg.norm(four[:, :3], axis=1), four[:, 3])
 
 
 def test_boost_and_decay_by_hand() -> None:
@@ -257,52 +204,3 @@ def test_boost_and_decay_by_hand() -> None:
 def test_bad_setting_is_named() -> None:
     with pytest.raises(SpecError, match="Pythia refuses the setting 'SoftQCD:everything = on'"):
         generate(["SoftQCD:everything = on"], 1, 1)
-
-
-SMALL = """
-description = "small"
-tune = ["Tune:pp = 14"]
-sigma_inelastic_mb = 78.6
-pileup_mean = 20.0
-pileup_sigma = 3.0
-natural = 40
-signal = 8
-seed = 3
-[[slice]]
-name = "inelastic"
-settings = ["SoftQCD:inelastic = on"]
-pthat_max = 20.0
-pool = 60
-[[slice]]
-name = "hard"
-settings = ["HardQCD:all = on", "PhaseSpace:pTHatMin = 80", "PartonLevel:MPI = off"]
-pool = 40
-forced = 20
-"""
-
-
-def test_sample_depends_on_the_seed_only(tmp_path: Path) -> None:
-    cards = tmp_path / "cards"
-    (cards / "processes").mkdir(parents=True)
-    (cards / "zero_bias.toml").write_text(SMALL)
-    (cards / "detector.toml").write_bytes((shelf("triggers") / "detector.toml").read_bytes())
-    suep = (shelf("triggers") / "processes" / "suep.toml").read_text()
-    (cards / "processes" / "suep.toml").write_text(
-        suep.replace("settings = [", 'settings = [\n    "PartonLevel:MPI = off",')
-    )
-    steps = set()
-    for name, workers in (("one", 1), ("two", 2)):
-        simulate_to_file(
-            tmp_path / f"{name}.h5",
-            cards=cards,
-            workers=workers,
-            progress=lambda step, done, total: steps.add(step),
-        )
-    assert steps == {"generate", "overlay"}
-    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
-    events = read(tmp_path / "one.h5")
-    assert {name: len(events.of(name)) for name in events.process_names} == {"zero_bias": 60, "suep": 8}
-    assert events.of("zero_bias", "train").weight.sum() == pytest.approx(1.0, abs=1e-12)
-    assert events.collections["objects"][:, 9, 0].max() > 20
-    simulate_to_file(tmp_path / "other.h5", cards=cards, seed=4)
-    assert (tmp_path / "one.h5").read_bytes() != (tmp_path / "other.h5").read_bytes()

@@ -4,25 +4,37 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from typer.core import TyperGroup
 
 from zerobias import __version__
 from zerobias.cli.console import AsJson, ModelName, ModelsFolder, emit, err, guarded, load_keras, out
+from zerobias.cli.simulate import simulate
 from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
 from zerobias.errors import GateError, InputError
 from zerobias.events import default_sample, read
 from zerobias.files import write_text
-from zerobias.shelves import build_root, shelf
+from zerobias.shelves import build_root
 from zerobias.zoo import find_model, model_names, read_weights, with_contract, write_weights
 
 __all__ = ["app"]
 
+
+class _InOrder(TyperGroup):
+    """Lists `simulate`, which has commands of its own, where its stage stands: Typer puts it last."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = [name for name in super().list_commands(ctx) if name != "simulate"]
+        names.insert(names.index("contract"), "simulate")
+        return names
+
+
 app = typer.Typer(
+    cls=_InOrder,
     help="Quantised neural networks from zero-bias data to trigger firmware, with proof.",
     no_args_is_help=True,
     add_completion=False,
@@ -67,33 +79,7 @@ def models(models: ModelsFolder = None, as_json: AsJson = False) -> None:
     emit(rows, as_json, table)
 
 
-@app.command()
-@guarded
-def simulate(
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Event file; default: the shipped one.")
-    ] = None,
-    scale: Annotated[float, typer.Option(min=0.001, help="Multiplies the numbers of events.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
-    workers: Annotated[int, typer.Option(min=1)] = 2,
-    as_json: AsJson = False,
-) -> None:
-    """Make simulated zero bias and signals (needs the extra `gen`)."""
-    from zerobias.simulate import simulate_to_file
-
-    path = output or shelf("triggers") / "sample" / "l1_sample.h5"
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err) as bar:
-        tasks = {name: bar.add_task(name, total=None) for name in ("generate", "overlay")}
-        events = simulate_to_file(
-            path,
-            scale=scale,
-            seed=seed,
-            workers=workers,
-            progress=lambda name, done, total: bar.update(tasks[name], completed=done, total=total),
-        )
-    counts = {name: len(events.of(name)) for name in events.process_names}
-    emit({"path": str(path), "events": counts}, as_json, f"{path}: {len(events)} events {counts}")
+app.add_typer(simulate, name="simulate")
 
 
 @app.command()

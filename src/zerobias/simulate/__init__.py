@@ -7,7 +7,15 @@ try:
 except ImportError as error:
     raise ToolError("simulation needs Pythia 8 and numba: pip install 'zerobias[gen]'") from error
 
-from zerobias.simulate.sample import simulate, simulate_to_file
+from zerobias.simulate.sample import make_pool, simulate, simulate_to_file
 from zerobias.simulate.spec import Detector, ProcessCard, ZeroBiasCard, load_cards
 
-__all__ = ["Detector", "ProcessCard", "ZeroBiasCard", "load_cards", "simulate", "simulate_to_file"]
+__all__ = [
+    "Detector",
+    "ProcessCard",
+    "ZeroBiasCard",
+    "load_cards",
+    "make_pool",
+    "simulate",
+    "simulate_to_file",
+]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.errors import SpecError, ToolError
+from zerobias.simulate.black_hole import fill
 from zerobias.simulate.spec import ProcessCard
 from zerobias.simulate.suep import decay_scalar
 
-__all__ = ["Particles", "generate", "generator_version"]
+__all__ = ["Particles", "generate", "generator_version", "write_mpi_file"]
 
 _ETA_MAX = 5.3
 _PT_MIN = 0.05
@@ -30,11 +32,14 @@ class Particles:
 
     offset: NDArray[np.int64]
     pdg: NDArray[np.int32]
-    pt: NDArray[np.float64]
-    eta: NDArray[np.float64]
-    phi: NDArray[np.float64]
-    mass: NDArray[np.float64]
+    pt: NDArray[np.float32]
+    eta: NDArray[np.float32]
+    phi: NDArray[np.float32]
+    mass: NDArray[np.float32]
     sigma_mb: float
+
+    def __len__(self) -> int:
+        return len(self.offset) - 1
 
 
 def generator_version() -> str:
@@ -56,6 +61,30 @@ def _pythia() -> Any:
     return pythia8mc
 
 
+def _start(settings: Sequence[str]) -> Any:
+    pythia = _pythia().Pythia("", False)
+    for line in settings:
+        if not pythia.readString(line):
+            raise SpecError(f"Pythia refuses the setting {line!r}: mend the process card")
+    if not pythia.init():
+        raise SpecError(f"Pythia cannot start with {list(settings)}: mend the process card")
+    return pythia
+
+
+def write_mpi_file(path: Path, tune: Sequence[str]) -> None:
+    """Write the tables of multiparton interactions of a tune, which take Pythia seconds to make."""
+    _start(
+        [
+            *_BASE,
+            "Random:seed = 1",
+            *tune,
+            "SoftQCD:inelastic = on",
+            "MultipartonInteractions:reuseInit = 1",
+            f"MultipartonInteractions:initFile = {path}",
+        ]
+    )
+
+
 def generate(
     settings: Sequence[str],
     count: int,
@@ -63,23 +92,23 @@ def generate(
     *,
     pthat_max: float | None = None,
     card: ProcessCard | None = None,
+    mpi_file: Path | None = None,
 ) -> Particles:
     """``count`` events of a process; ``seed`` is Pythia's (1 to 9e8).
 
-    Events above ``pthat_max`` (GeV) are vetoed. ``card`` is needed for SUEP, whose dark shower is
-    added here. Raises ``SpecError`` for a setting Pythia refuses.
+    Events above ``pthat_max`` (GeV) are vetoed. ``card`` is needed for what is made outside Pythia: the
+    dark shower of SUEP, black holes. ``mpi_file`` is one of :func:`write_mpi_file` for the same tune.
+    Raises ``SpecError`` for a setting Pythia refuses.
     """
-    pythia = _pythia().Pythia("", False)
-    for line in (*_BASE, f"Random:seed = {seed}", *settings):
-        if not pythia.readString(line):
-            raise SpecError(f"Pythia refuses the setting {line!r}: mend the process card")
-    if not pythia.init():
-        raise SpecError(f"Pythia cannot start with {list(settings)}: mend the process card")
+    tables = () if mpi_file is None else _reuse(mpi_file)
+    pythia = _start([*_BASE, f"Random:seed = {seed}", *settings, *tables])
     rng = np.random.default_rng(seed)
     rows: list[tuple[int, float, float, float, float]] = []
     ends = [0]
     tried = accepted = 0
     while len(ends) <= count:
+        if card is not None and card.black_hole is not None:
+            fill(rng, pythia, card.black_hole)
         if not pythia.next():
             continue
         tried += 1
@@ -102,12 +131,16 @@ def generate(
     return _flat(np.array(rows, dtype=np.float64).reshape(-1, 5), np.array(ends), sigma)
 
 
+def _reuse(path: Path) -> tuple[str, str]:
+    return "MultipartonInteractions:reuseInit = 2", f"MultipartonInteractions:initFile = {path}"
+
+
 def _flat(rows: NDArray[np.float64], ends: NDArray[np.int64], sigma: float) -> Particles:
-    pdg = rows[:, 0].astype(np.int32)
     pt = np.hypot(rows[:, 1], rows[:, 2])
     eta = np.arcsinh(rows[:, 3] / np.maximum(pt, 1e-9))
     phi = np.arctan2(rows[:, 2], rows[:, 1])
     mass = np.sqrt(np.maximum(rows[:, 4] ** 2 - (pt * np.cosh(np.minimum(np.abs(eta), 20))) ** 2, 0.0))
     keep = (np.abs(eta) < _ETA_MAX) & (pt > _PT_MIN)
     before = np.concatenate([[0], np.cumsum(keep)])
-    return Particles(before[ends], pdg[keep], pt[keep], eta[keep], phi[keep], mass[keep], sigma)
+    pt, eta, phi, mass = (column[keep].astype(np.float32) for column in (pt, eta, phi, mass))
+    return Particles(before[ends], rows[keep, 0].astype(np.int32), pt, eta, phi, mass, sigma)

@@ -1,7 +1,8 @@
-"""Trigger towers -> Level-1 objects in hardware integers: regions, jets, e/gamma, MET.
+"""Trigger towers -> Level-1 content in hardware integers: tower counts, regions and their bits, MET.
 
-Parametrised after the CMS calorimeter trigger's algorithms (sliding window with pile-up
-subtraction, tower clusters), not a bit-accurate emulation of it. LSB 0.5 GeV throughout.
+Parametrised after the CMS calorimeter trigger's algorithms, not a bit-accurate emulation of them. LSB
+0.5 GeV throughout. Arrays of counts are (ROWS, PADDED): column c of the detector is at PAD + c, and
+:func:`wrap` repeats the columns of the other side in the margins, so that windows need no modulo.
 """
 
 from __future__ import annotations
@@ -11,159 +12,117 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
-from zerobias.simulate.towers import COLUMNS, ETA_CENTRES, FIRST_CENTRAL, LAST_CENTRAL, ROWS
+from zerobias.simulate.towers import COLUMNS, FIRST_CENTRAL, LAST_CENTRAL, ROWS
 
-__all__ = [
-    "EGAMMA_MAX",
-    "JET_MAX",
-    "MET_MAX",
-    "MUON_MAX",
-    "digitise",
-    "egammas",
-    "insert",
-    "jets",
-    "met",
-    "regions",
-]
+__all__ = ["PAD", "PADDED", "digitise", "met", "region_bits", "regions", "wrap"]
 
-JET_MAX, EGAMMA_MAX, MUON_MAX, MET_MAX = 2047, 511, 511, 4095
-_ETA_LSB = 0.0435
+PAD = 8
+PADDED = COLUMNS + 2 * PAD
+_MET_MAX = 4095
 _TOWER_MAX, _TOWER_SUM_MAX, _REGION_MAX = 255, 511, 1023
+_ANGLES = (np.arange(COLUMNS) + 0.5) * 2 * np.pi / COLUMNS
+_COSINE: NDArray[np.float64] = np.cos(_ANGLES)
+_SINE: NDArray[np.float64] = np.sin(_ANGLES)
 
 
 @njit(cache=True)
-def insert(table: Any, pt: int, eta: int, phi: int) -> None:
-    """Insert an object into ``table`` (n, 3), ordered by falling pT; the softest falls out."""
-    last = len(table) - 1
-    if pt <= table[last, 0]:
-        return
-    while last > 0 and table[last - 1, 0] < pt:
-        table[last, 0], table[last, 1], table[last, 2] = (
-            table[last - 1, 0],
-            table[last - 1, 1],
-            table[last - 1, 2],
-        )
-        last -= 1
-    table[last, 0], table[last, 1], table[last, 2] = pt, eta, phi
-
-
-@njit(cache=True)
-def digitise(em: Any, had: Any, constants: Any, counts_em: Any, counts_had: Any, counts: Any) -> None:
-    """Noise, thresholds and 0.5 GeV counts of every tower.
-
-    ``constants`` (4, rows): ECAL noise, HCAL noise, ECAL threshold, HCAL threshold in GeV. Above its
-    threshold a deposit keeps the pedestal-subtracted value, so that one count stays reachable.
-    """
+def wrap(counts: Any) -> None:
+    """Fill the margins of ``counts`` with the columns of the other side."""
     for r in range(ROWS):
-        forward = r < FIRST_CENTRAL or r >= LAST_CENTRAL
-        for c in range(COLUMNS):
-            e = em[r, c] + constants[0, r] * np.random.standard_normal()
-            h = had[r, c] + constants[1, r] * np.random.standard_normal()
-            if forward:
-                h += e
-                e = 0.0
-            e_counts = int((e - constants[2, r] + 0.5) * 2) if e >= constants[2, r] else 0
-            h_counts = int((h - constants[3, r] + 0.5) * 2) if h >= constants[3, r] else 0
-            counts_em[r, c] = min(e_counts, _TOWER_MAX)
-            counts_had[r, c] = min(h_counts, _TOWER_MAX)
-            counts[r, c] = min(counts_em[r, c] + counts_had[r, c], _TOWER_SUM_MAX)
+        for c in range(PAD):
+            counts[r, c] = counts[r, c + COLUMNS]
+            counts[r, c + PAD + COLUMNS] = counts[r, c + PAD]
 
 
 @njit(cache=True)
-def regions(counts: Any, out: Any) -> None:
+def _count(mean: Any, variance: Any, threshold: Any, normal: Any) -> int:
+    """Counts of one deposit of normal energy: above threshold it keeps what exceeds the pedestal."""
+    energy = mean + np.float32(math.sqrt(variance)) * normal
+    if energy < threshold:
+        return 0
+    return min(int((energy - threshold) * np.float32(2.0)) + 1, _TOWER_MAX)
+
+
+@njit(cache=True)
+def digitise(towers: Any, constants: Any, normals: Any, em: Any, had: Any, total: Any) -> None:
+    """Smearing, noise, thresholds and 0.5 GeV counts of every tower -> ``em``, ``had``, ``total``.
+
+    ``towers`` (rows, columns, 4): mean and variance of the ET in ECAL, then in HCAL. ``constants``
+    (4, rows): ECAL noise, HCAL noise, ECAL threshold, HCAL threshold in GeV. ``normals``: a table of
+    standard normal numbers, read from a place drawn for each row. The forward calorimeter has no ECAL.
+    """
+    last = len(normals) - COLUMNS
+    for r in range(ROWS):
+        noise_em, noise_had = constants[0, r] ** 2, constants[1, r] ** 2
+        least_em, least_had = constants[2, r], constants[3, r]
+        first = normals[np.random.randint(0, last) :]
+        second = normals[np.random.randint(0, last) :]
+        if r < FIRST_CENTRAL or r >= LAST_CENTRAL:
+            for c in range(COLUMNS):
+                mean, variance = towers[r, c, 0] + towers[r, c, 2], towers[r, c, 1] + towers[r, c, 3]
+                had[r, PAD + c] = _count(mean, variance + noise_had, least_had, second[c])
+                em[r, PAD + c] = 0
+                total[r, PAD + c] = had[r, PAD + c]
+        else:
+            for c in range(COLUMNS):
+                e = _count(towers[r, c, 0], towers[r, c, 1] + noise_em, least_em, first[c])
+                h = _count(towers[r, c, 2], towers[r, c, 3] + noise_had, least_had, second[c])
+                em[r, PAD + c], had[r, PAD + c] = e, h
+                total[r, PAD + c] = min(e + h, _TOWER_SUM_MAX)
+    wrap(em)
+    wrap(had)
+    wrap(total)
+
+
+@njit(cache=True)
+def regions(total: Any, out: Any) -> None:
     """Sums of 4 x 4 central towers, ``out`` (18 iphi, 14 ieta), saturating at 10 bits."""
     for iphi in range(18):
         for ieta in range(14):
-            total = 0
+            found = 0
             for a in range(4):
                 for b in range(4):
-                    total += counts[FIRST_CENTRAL + 4 * ieta + a, 4 * iphi + b]
-            out[iphi, ieta] = min(total, _REGION_MAX)
+                    found += total[FIRST_CENTRAL + 4 * ieta + a, PAD + 4 * iphi + b]
+            out[iphi, ieta] = min(found, _REGION_MAX)
 
 
 @njit(cache=True)
-def met(counts: Any, threshold: Any, out: Any) -> None:
+def region_bits(em: Any, total: Any, et: Any, least: int, active: float, em_share: float, out: Any) -> None:
+    """Bit 0 (tau) and bit 1 (e/gamma) of every region -> ``out`` (18, 14).
+
+    A region of ``et`` at least ``least`` counts is tau-like when its active towers (more than the share
+    ``active`` of its ET) fit in 2 x 2 towers, and e/gamma-like when besides at least ``em_share`` of its
+    ET is in ECAL.
+    """
+    for iphi in range(18):
+        for ieta in range(14):
+            out[iphi, ieta] = 0
+            if et[iphi, ieta] < least:
+                continue
+            row, column = FIRST_CENTRAL + 4 * ieta, PAD + 4 * iphi
+            limit = active * et[iphi, ieta]
+            low_a, high_a, low_b, high_b, ecal = 4, -1, 4, -1, 0
+            for a in range(4):
+                for b in range(4):
+                    ecal += em[row + a, column + b]
+                    if total[row + a, column + b] > limit:
+                        low_a, high_a = min(low_a, a), max(high_a, a)
+                        low_b, high_b = min(low_b, b), max(high_b, b)
+            if high_a >= 0 and high_a - low_a < 2 and high_b - low_b < 2:
+                out[iphi, ieta] = 3 if ecal >= em_share * et[iphi, ieta] else 1
+
+
+@njit(cache=True)
+def met(total: Any, threshold: Any, out: Any) -> None:
     """Missing transverse momentum of the central towers above ``threshold`` (rows,) counts -> out (3,)."""
     x = y = 0.0
-    for c in range(COLUMNS):
-        total = 0
-        for r in range(FIRST_CENTRAL, LAST_CENTRAL):
-            if counts[r, c] >= threshold[r]:
-                total += counts[r, c]
-        angle = (c + 0.5) * 2 * math.pi / COLUMNS
-        x -= total * math.cos(angle)
-        y -= total * math.sin(angle)
-    out[0] = min(int(math.hypot(x, y)), MET_MAX)
-    out[1] = 0
-    out[2] = int(math.atan2(y, x) / (2 * math.pi) % 1.0 * 144) % 144 if out[0] > 0 else 0
-
-
-@njit(cache=True)
-def jets(counts: Any, strips: Any, seed: int, scale: float, out: Any) -> None:
-    """Jets: 9 x 9 towers around a local maximum of at least ``seed`` counts, less the pile-up seen in
-    three of the four 3 x 9 strips around them (the highest is left out), times ``scale``.
-    """
-    for r in range(ROWS):
-        total = 0
-        for d in range(-4, 5):
-            total += counts[r, d % COLUMNS]
-        strips[r, 0] = total
-        for c in range(1, COLUMNS):
-            total += counts[r, (c + 4) % COLUMNS] - counts[r, (c - 5) % COLUMNS]
-            strips[r, c] = total
-    for r in range(ROWS):
-        for c in range(COLUMNS):
-            if counts[r, c] < seed or not _is_maximum(counts, r, c, 4, 4, 0, ROWS):
-                continue
-            inside = below = above = left = right = 0
-            for rr in range(max(0, r - 4), min(ROWS, r + 5)):
-                inside += strips[rr, c]
-                for d in range(5, 8):
-                    left += counts[rr, (c - d) % COLUMNS]
-                    right += counts[rr, (c + d) % COLUMNS]
-            for rr in range(max(0, r - 7), max(0, r - 4)):
-                below += strips[rr, c]
-            for rr in range(min(ROWS, r + 5), min(ROWS, r + 8)):
-                above += strips[rr, c]
-            pileup = below + above + left + right - max(max(below, above), max(left, right))
-            hw = int((inside - pileup) * scale)
-            if hw >= 1:
-                insert(out, min(hw, JET_MAX), round(ETA_CENTRES[r] / _ETA_LSB), 2 * c + 1)
-
-
-@njit(cache=True)
-def egammas(em: Any, had: Any, seed: int, h_over_e: float, scale: float, out: Any) -> None:
-    """Electron and photon candidates: a local maximum of ECAL counts with its larger neighbours."""
     for r in range(FIRST_CENTRAL, LAST_CENTRAL):
         for c in range(COLUMNS):
-            centre = em[r, c]
-            if centre < seed or not _is_maximum(em, r, c, 1, 2, FIRST_CENTRAL, LAST_CENTRAL):
-                continue
-            if centre < _TOWER_MAX and had[r, c] > h_over_e * centre:
-                continue
-            total = centre
-            for c2 in (c - 1, c + 1):
-                if em[r, c2 % COLUMNS] >= 2:
-                    total += em[r, c2 % COLUMNS]
-            up = em[r + 1, c] if r + 1 < LAST_CENTRAL else 0
-            down = em[r - 1, c] if r - 1 >= FIRST_CENTRAL else 0
-            if max(up, down) >= 2:
-                total += max(up, down)
-            insert(out, min(int(total * scale), EGAMMA_MAX), round(ETA_CENTRES[r] / _ETA_LSB), 2 * c + 1)
-
-
-@njit(cache=True)
-def _is_maximum(counts: Any, r: int, c: int, rows: int, columns: int, first: int, last: int) -> bool:
-    """Whether tower (r, c) beats its window; equal towers are decided by position, so one wins."""
-    own = counts[r, c]
-    for dr in range(-rows, rows + 1):
-        if r + dr < first or r + dr >= last:
-            continue
-        for dc in range(-columns, columns + 1):
-            if dr == 0 and dc == 0:
-                continue
-            other = counts[r + dr, (c + dc) % COLUMNS]
-            if other > own or (other == own and (dc > dr or (dc == dr and dr > 0))):
-                return False
-    return True
+            if total[r, PAD + c] >= threshold[r]:
+                x -= total[r, PAD + c] * _COSINE[c]
+                y -= total[r, PAD + c] * _SINE[c]
+    out[0] = min(int(math.hypot(x, y) + 1e-9), _MET_MAX)
+    out[1] = 0
+    out[2] = int(math.atan2(y, x) / (2 * math.pi) % 1.0 * 144) % 144 if out[0] > 0 else 0

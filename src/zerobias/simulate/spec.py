@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zerobias.shelves import shelf
 from zerobias.specs import load_toml
 
-__all__ = ["Detector", "ProcessCard", "SliceCard", "SuepCard", "ZeroBiasCard", "load_cards"]
+__all__ = ["BlackHoleCard", "Detector", "ProcessCard", "SliceCard", "SuepCard", "ZeroBiasCard", "load_cards"]
 
 _Range3 = tuple[float, float, float]
 
@@ -41,17 +41,31 @@ class Detector(_Spec):
     hadron_em_fraction: float = Field(ge=0, le=1)
     mip_energy: float
     lateral_share: float = Field(ge=0, le=0.5)
+    individual_et: float = Field(gt=0)
     ecal_tower_noise: _Range3
     hcal_tower_noise: _Range3
     ecal_threshold: _Range3
     hcal_threshold: _Range3
     met_threshold: _Range3
     jet_seed: float
+    jet_min: float = Field(gt=0)
     jet_scale: float = Field(gt=0)
+    jet_scale_soft: float
+    jet_scale_range: float = Field(gt=0)
+    ht_jet_min: float
+    ht_eta_max: float
     egamma_seed: float
     egamma_h_over_e: float = Field(gt=0)
     egamma_scale: float = Field(gt=0)
+    tau_seed: float
+    tau_share: float = Field(ge=0, le=1)
+    tau_scale: float = Field(gt=0)
+    tau_eta_max: float
+    region_bit_min: float = Field(gt=0)
+    region_active_share: float = Field(ge=0, le=1)
+    region_em_share: float = Field(ge=0, le=1)
     muon_efficiency: float = Field(ge=0, le=1)
+    muon_scale: float = Field(gt=0)
     muon_resolution: float
     muon_tail_resolution: float
     muon_tail_fraction: float
@@ -71,17 +85,48 @@ class SliceCard(_Spec):
 
 
 class ZeroBiasCard(_Spec):
-    """Zero bias as premixed pile-up (``triggers/zero_bias.toml``); slices are ordered soft to hard."""
+    """Zero bias as premixed pile-up (``triggers/zero_bias.toml``); slices are ordered soft to hard.
+
+    ``natural``: crossings without a forced slice, ``muon``: such with at least ``muon_min`` muons more.
+    """
 
     description: str
-    tune: tuple[str, ...]
+    tune: str
+    tunes: dict[str, tuple[str, ...]]
     sigma_inelastic_mb: float = Field(gt=0)
     pileup_mean: float = Field(gt=0)
     pileup_sigma: float = Field(ge=0)
     natural: int = Field(gt=0)
-    signal: int = Field(ge=0)
+    muon_min: int = Field(ge=1, le=4)
+    muon: int = Field(ge=0)
+    signal: int = Field(gt=0)
     seed: int
     slice: tuple[SliceCard, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _known_tune(self) -> ZeroBiasCard:
+        if self.tune not in self.tunes:
+            raise ValueError(f"tune {self.tune!r} has no settings: [tunes] declares {', '.join(self.tunes)}")
+        return self
+
+    def scaled(self, factor: float) -> ZeroBiasCard:
+        """The recipe with ``factor`` times as many events, signals' collisions included.
+
+        The pool of pile-up shrinks with ``factor`` but grows with its square root only: it is re-used.
+        """
+        reuse = min(factor, math.sqrt(factor))
+        slices = tuple(
+            s.model_copy(update={"forced": round(s.forced * factor), "pool": max(20, round(s.pool * reuse))})
+            for s in self.slice
+        )
+        return self.model_copy(
+            update={
+                "natural": max(1, round(self.natural * factor)),
+                "muon": round(self.muon * factor),
+                "signal": max(1, round(self.signal * factor)),
+                "slice": slices,
+            }
+        )
 
 
 class SuepCard(_Spec):
@@ -94,14 +139,22 @@ class SuepCard(_Spec):
     muon: float
 
 
+class BlackHoleCard(_Spec):
+    """A black-hole-like state of ``mass`` GeV that decays to ``pairs`` particle pairs on average."""
+
+    mass: float = Field(gt=0)
+    pairs: float = Field(gt=0)
+    rapidity: float = Field(ge=0)
+
+
 class ProcessCard(_Spec):
-    """A signal process (``triggers/processes/<name>.toml``)."""
+    """A signal process (``triggers/processes/<name>.toml``): Pythia's, or one made here and showered."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     title: str
-    generator: Literal["pythia", "suep"] = "pythia"
     settings: tuple[str, ...]
     suep: SuepCard | None = None
+    black_hole: BlackHoleCard | None = None
 
 
 def load_cards(folder: Path | None = None) -> tuple[Detector, ZeroBiasCard, tuple[ProcessCard, ...]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from zerobias.simulate.spec import SuepCard
 
-__all__ = ["boost", "decay_scalar", "two_body"]
+__all__ = ["boost", "decay_scalar", "directions", "two_body"]
 
 _MASSES = {11: 0.000511, 13: 0.10566, 211: 0.13957}
 _Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ def _thermal(rng: np.random.Generator, mass: float, card: SuepCard) -> _Array:
     mean_energy = np.sum(np.diff(cumulative, prepend=0) * energy) / cumulative[-1]
     count = max(4, round(mass / mean_energy))
     size = np.interp(rng.random(count), cumulative / cumulative[-1], grid)
-    vectors = size[:, None] * _directions(rng, count)
+    vectors = size[:, None] * directions(rng, count)
     vectors -= vectors.mean(axis=0)
     low, high = 0.0, 50.0
     for _ in range(60):
@@ -62,7 +62,7 @@ def two_body(rng: np.random.Generator, parents: _Array, first: float, second: fl
     size = np.sqrt(np.maximum((mass**2 - (first + second) ** 2) * (mass**2 - (first - second) ** 2), 0.0)) / (
         2 * mass
     )
-    vectors = size[:, None] * _directions(rng, len(parents))
+    vectors = size[:, None] * directions(rng, len(parents))
     results = []
     for sign, own in ((1, first), (-1, second)):
         daughter = np.column_stack([sign * vectors, np.sqrt(size**2 + own**2)])
@@ -81,7 +81,8 @@ def boost(four: _Array, beta: _Array) -> _Array:
     return np.column_stack([vectors, gamma * (four[:, 3] + along)])
 
 
-def _directions(rng: np.random.Generator, count: int) -> _Array:
+def directions(rng: np.random.Generator, count: int) -> _Array:
+    """Isotropic unit vectors (count, 3)."""
     cosine = rng.uniform(-1, 1, count)
     azimuth = rng.uniform(0, 2 * np.pi, count)
     sine = np.sqrt(1 - cosine**2)

@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from zerobias.simulate.generate import Particles
+from zerobias.simulate.response import hadron_moments
 from zerobias.simulate.spec import Detector
 
 __all__ = [
@@ -39,28 +40,35 @@ ROWS, COLUMNS = 2 * HALF, 72
 FIRST_CENTRAL, LAST_CENTRAL = HALF - 28, HALF + 28
 _CENTRES = 0.5 * (ETA_EDGES[1:] + ETA_EDGES[:-1])
 ETA_CENTRES: NDArray[np.float64] = np.concatenate([-_CENTRES[::-1], _CENTRES])
+_SHARED_ET = 1.0  # softer deposits do not leak to a second tower
+_PHOTON_WIDTH, _HADRON_WIDTH = 0.02, 0.055
 
 
 @dataclass(frozen=True)
 class Deposits:
     """Deposits and muon candidates of many interactions, flat arrays with offsets.
 
-    ``row``, ``column``: tower; ``row2``, ``column2``: tower of the lateral leakage (or the same).
-    ``energy`` GeV, ``transverse`` = 1 / cosh(eta), ``kind`` 0 electromagnetic, 1 hadron, 2 muon.
-    Muon candidates: ``muon`` (n, 5) = pT, eta, phi of the parent, probability to be a muon that
-    reaches the chambers, smallest momentum fraction the muon takes (1 for a prompt muon).
+    Soft deposits are summed per tower: ``soft`` (n, 4) = mean and variance of the transverse energy in
+    ECAL, then in HCAL, of tower ``soft_place`` (n, 2) = row, column. Hard ones stay single: ``place``
+    (n, 4) = row, column, and those of the lateral leakage; ``energy`` GeV, ``transverse`` = 1 / cosh(eta),
+    ``kind`` 0 electromagnetic, 1 hadron. Muon candidates: ``muon`` (n, 5) = pT, eta, phi of the parent,
+    probability to be a muon that reaches the chambers, smallest momentum fraction the muon takes (1 for a
+    prompt muon).
     """
 
-    offset: NDArray[np.int64]
-    row: NDArray[np.int16]
-    column: NDArray[np.int16]
-    row2: NDArray[np.int16]
-    column2: NDArray[np.int16]
+    soft_offset: NDArray[np.int64]
+    soft_place: NDArray[np.uint8]
+    soft: NDArray[np.float32]
+    hard_offset: NDArray[np.int64]
+    place: NDArray[np.uint8]
     energy: NDArray[np.float32]
     transverse: NDArray[np.float32]
     kind: NDArray[np.uint8]
     muon_offset: NDArray[np.int64]
-    muon: NDArray[np.float64]
+    muon: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.soft_offset) - 1
 
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """The fields in order, for the compiled overlay."""
@@ -76,11 +84,22 @@ def deposit(particles: Particles, detector: Detector, seed: int) -> Deposits:
         particles.eta,
         particles.phi,
         particles.mass,
-        detector.field_t,
-        detector.calorimeter_radius_m,
-        detector.calorimeter_half_length_m,
-        detector.muon_efficiency,
-        detector.muon_eta_max,
+        np.array(
+            [
+                detector.field_t,
+                detector.calorimeter_radius_m,
+                detector.calorimeter_half_length_m,
+                detector.muon_efficiency,
+                detector.muon_eta_max,
+                detector.individual_et,
+                detector.ecal_stochastic,
+                detector.ecal_noise,
+                detector.ecal_constant,
+                detector.mip_energy,
+                detector.lateral_share,
+            ]
+        ),
+        hadron_moments(detector),
         seed,
     )
     return Deposits(*results)
@@ -94,6 +113,11 @@ def tower_row(eta: float) -> int:
         return -1
     index = int(np.searchsorted(ETA_EDGES, size, side="right")) - 1
     return HALF + index if eta > 0 else HALF - 1 - index
+
+
+@njit(cache=True)
+def _column(phi: float) -> int:
+    return int((phi / (2 * math.pi)) % 1.0 * COLUMNS) % COLUMNS
 
 
 @njit(cache=True)
@@ -148,34 +172,60 @@ def _muon_chance(
 
 
 @njit(cache=True)
+def _visible(pdg: int, pt: float, eta: float, mass: float) -> float:
+    """Energy a calorimeter can see: a nucleon keeps its mass, an antinucleon gives it twice."""
+    energy = math.sqrt((pt * math.cosh(eta)) ** 2 + mass**2)
+    if abs(pdg) in (2212, 2112):
+        energy += mass if pdg < 0 else -mass
+    return energy
+
+
+@njit(cache=True)
+def _moments(kind: int, energy: float, constants: Any, hadron: Any, out: Any) -> None:
+    """Mean and variance of the seen energy of a soft deposit -> ``out`` (4,): ECAL, then HCAL.
+
+    ``kind`` 2 is a muon. A response below zero counts as zero, so the mean exceeds that of the normal.
+    """
+    out[:] = 0.0
+    if kind == 2:
+        out[0], out[2] = constants[9], min(energy, 2.0)
+    elif kind == 0:
+        spread = math.sqrt(constants[6] ** 2 * energy + constants[7] ** 2 + (constants[8] * energy) ** 2)
+        z = energy / spread
+        above = 0.5 * math.erfc(-z / math.sqrt(2.0))
+        density = math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+        out[0] = energy * above + spread * density
+        out[1] = max((energy**2 + spread**2) * above + energy * spread * density - out[0] ** 2, 0.0)
+    else:
+        place = (math.log(max(energy, 1e-9)) - hadron[0, 0]) / (hadron[1, 0] - hadron[0, 0])
+        low = min(max(int(place), 0), len(hadron) - 2)
+        part = min(max(place - low, 0.0), 1.0)
+        for k in range(4):
+            out[k] = hadron[low, k + 1] * (1 - part) + hadron[low + 1, k + 1] * part
+
+
+@njit(cache=True)
 def _deposit(
-    offset: Any,
-    pdg: Any,
-    pt: Any,
-    eta: Any,
-    phi: Any,
-    mass: Any,
-    field: float,
-    radius: float,
-    half: float,
-    efficiency: float,
-    eta_max: float,
-    seed: int,
+    offset: Any, pdg: Any, pt: Any, eta: Any, phi: Any, mass: Any, constants: Any, hadron: Any, seed: int
 ) -> Any:
     np.random.seed(seed)
-    size = len(pdg)
-    new_offset = np.zeros(len(offset), np.int64)
-    muon_offset = np.zeros(len(offset), np.int64)
-    row = np.empty(size, np.int16)
-    column = np.empty(size, np.int16)
-    row2 = np.empty(size, np.int16)
-    column2 = np.empty(size, np.int16)
+    field, radius, half, efficiency, eta_max, individual = constants[:6]
+    share = constants[10]
+    events, size = len(offset) - 1, len(pdg)
+    soft_offset = np.zeros(events + 1, np.int64)
+    hard_offset = np.zeros(events + 1, np.int64)
+    muon_offset = np.zeros(events + 1, np.int64)
+    soft_place = np.empty((2 * size, 2), np.uint8)
+    soft = np.empty((2 * size, 4), np.float32)
+    place = np.empty((size, 4), np.uint8)
     energy = np.empty(size, np.float32)
     transverse = np.empty(size, np.float32)
     kind = np.empty(size, np.uint8)
-    muon = np.empty((size, 5), np.float64)
-    k = m = 0
-    for event in range(len(offset) - 1):
+    muon = np.empty((size, 5), np.float32)
+    seen = np.zeros(4)
+    index = np.full((ROWS, COLUMNS), -1, np.int64)  # place of a tower's sum in this event, if it has one
+    s = h = m = 0
+    for event in range(events):
         for j in range(offset[event], offset[event + 1]):
             code = abs(pdg[j])
             chance, smallest = _muon_chance(pdg[j], pt[j], eta[j], radius, half, efficiency, eta_max)
@@ -184,36 +234,51 @@ def _deposit(
                 muon[m, 3], muon[m, 4] = chance, smallest
                 m += 1
             eta_c, phi_c, reached = _impact(pt[j], eta[j], phi[j], _charge(pdg[j]), field, radius, half)
-            first = tower_row(eta_c) if reached else -1
-            if first < 0:
+            row = tower_row(eta_c) if reached else -1
+            visible = _visible(pdg[j], pt[j], eta[j], mass[j])
+            if row < 0 or visible <= 0:
                 continue
-            momentum = pt[j] * math.cosh(eta[j])
-            visible = math.sqrt(momentum**2 + mass[j] ** 2)
-            if code in (2212, 2112):  # a nucleon keeps its mass, an antinucleon gives it twice
-                visible += mass[j] if pdg[j] < 0 else -mass[j]
-            electromagnetic = code in (11, 22)
-            kind[k] = 2 if code == 13 else 0 if electromagnetic else 1
-            energy[k] = visible
-            transverse[k] = 1 / math.cosh(eta_c)
-            row[k] = first
-            column[k] = int((phi_c / (2 * math.pi)) % 1.0 * 72) % 72
-            width = 0.02 if electromagnetic else 0.055
-            second = tower_row(eta_c + width * np.random.standard_normal())
-            row2[k] = second if second >= 0 else first
-            leak = phi_c + width * np.random.standard_normal()
-            column2[k] = int((leak / (2 * math.pi)) % 1.0 * 72) % 72
-            k += 1
-        new_offset[event + 1] = k
-        muon_offset[event + 1] = m
+            own = 2 if code == 13 else 0 if code in (11, 22) else 1
+            et = 1 / math.cosh(eta_c)
+            column = _column(phi_c)
+            row2, column2 = row, column
+            leaks = own != 2 and visible * et > _SHARED_ET
+            if leaks:
+                width = _PHOTON_WIDTH if own == 0 else _HADRON_WIDTH
+                row2 = tower_row(eta_c + width * np.random.standard_normal())
+                row2 = row2 if row2 >= 0 else row
+                column2 = _column(phi_c + width * np.random.standard_normal())
+            if own != 2 and visible * et >= individual:
+                energy[h], transverse[h], kind[h] = visible, et, own
+                place[h, 0], place[h, 1], place[h, 2], place[h, 3] = row, column, row2, column2
+                h += 1
+                continue
+            _moments(own, visible, constants, hadron, seen)
+            for part in range(2 if leaks else 1):
+                weight = et * (share if part else 1 - share if leaks else 1.0)
+                r, c = (row2, column2) if part else (row, column)
+                if index[r, c] < 0:
+                    index[r, c] = s
+                    soft_place[s, 0], soft_place[s, 1] = r, c
+                    soft[s] = 0
+                    s += 1
+                at = index[r, c]
+                soft[at, 0] += weight * seen[0]
+                soft[at, 1] += weight**2 * seen[1]
+                soft[at, 2] += weight * seen[2]
+                soft[at, 3] += weight**2 * seen[3]
+        for at in range(soft_offset[event], s):
+            index[soft_place[at, 0], soft_place[at, 1]] = -1
+        soft_offset[event + 1], hard_offset[event + 1], muon_offset[event + 1] = s, h, m
     return (
-        new_offset,
-        row[:k].copy(),
-        column[:k].copy(),
-        row2[:k].copy(),
-        column2[:k].copy(),
-        energy[:k].copy(),
-        transverse[:k].copy(),
-        kind[:k].copy(),
+        soft_offset,
+        soft_place[:s].copy(),
+        soft[:s].copy(),
+        hard_offset,
+        place[:h].copy(),
+        energy[:h].copy(),
+        transverse[:h].copy(),
+        kind[:h].copy(),
         muon_offset,
         muon[:m].copy(),
     )

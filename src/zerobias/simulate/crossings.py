@@ -1,0 +1,205 @@
+"""Bunch crossings from the pool: what is to be made, in chunks, and how one chunk is made.
+
+:class:`OverlayChunk` is a small record that JSON can hold; ``Simulation.run`` turns one into
+:class:`Crossings`, the same ones whatever process runs it and in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zerobias.errors import SpecError
+from zerobias.simulate.overlay import Crossings, count_muons, overlay
+from zerobias.simulate.pool import Pool, chunk_seed
+from zerobias.simulate.spec import Detector, ZeroBiasCard
+from zerobias.simulate.strata import Strata
+from zerobias.simulate.towers import Deposits, deposit
+
+__all__ = [
+    "SIGNAL_SHARES",
+    "ZERO_BIAS_SHARES",
+    "OverlayChunk",
+    "Simulation",
+    "cuts",
+    "join",
+    "plan_crossings",
+]
+
+_CROSSINGS_PER_CHUNK = 500
+_TRIALS = 600_000
+_TRIES, _TRIES_MAX = 20_000, 400_000
+_ANY_MUONS = (0, 4)
+ZERO_BIAS_SHARES = (0.5, 0.2, 0.3)
+SIGNAL_SHARES = (0.0, 0.25, 0.75)
+
+
+@dataclass(frozen=True)
+class OverlayChunk:
+    """Up to 500 crossings of one process and split.
+
+    ``stratum``: hardest forced slice, -1 for none, None for crossings without a condition. ``muons``:
+    lowest and highest number of muons. ``first_signal``: first event of the signal's pool, -1 for zero
+    bias. ``weight`` of each crossing.
+    """
+
+    process: int
+    split: int
+    stratum: int | None
+    muons: tuple[int, int]
+    events: int
+    weight: float
+    first_signal: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Deposits of all pool interactions (slice s is ``starts[s]:starts[s + 1]``) and of each signal."""
+
+    detector: Detector
+    strata: Strata
+    deposits: Deposits
+    starts: tuple[int, ...]
+    signals: tuple[Deposits, ...]
+
+    @classmethod
+    def load(cls, pool: Pool, card: ZeroBiasCard, detector: Detector) -> Simulation:
+        """From a pool whose chunks are all on disk."""
+
+        def deposits(group: Sequence[Any]) -> Deposits:
+            return join([deposit(pool.particles(chunk), detector, chunk.seed) for chunk in group])
+
+        sizes = [sum(chunk.events for chunk in group) for group in pool.slices]
+        return cls(
+            detector,
+            pool.strata(card),
+            deposits([chunk for group in pool.slices for chunk in group]),
+            tuple(int(s) for s in np.concatenate([[0], np.cumsum(sizes)])),
+            tuple(deposits(group) for group in pool.signals),
+        )
+
+    def run(self, chunk: OverlayChunk) -> Crossings:
+        """The crossings of ``chunk``."""
+        rng = np.random.default_rng(chunk.seed)
+        chosen, counts, seeds = self._draw(rng, chunk)
+        if chunk.first_signal < 0:
+            return overlay(chosen, counts, self.deposits, None, self.deposits, self.detector, seeds)
+        signal = np.arange(chunk.first_signal, chunk.first_signal + chunk.events)
+        own = self.signals[chunk.process - 1]
+        return overlay(chosen, counts, self.deposits, signal, own, self.detector, seeds)
+
+    def muon_probability(self, split: int, least: int, seed: int) -> float:
+        """Fraction of crossings without a forced slice that hold at least ``least`` muons, by trial."""
+        rng = np.random.default_rng(seed)
+        found = 0
+        for _ in range(_TRIALS // _TRIES):
+            chosen, counts = self.strata.draw(rng, -1, _TRIES, self._usable(split))
+            seeds = rng.integers(2**32, size=_TRIES)
+            found += int((count_muons(chosen, counts, self.deposits, self.detector, seeds) >= least).sum())
+        return found / (_TRIALS // _TRIES * _TRIES)
+
+    def _usable(self, split: int) -> list[NDArray[np.int64]]:
+        """Pool events of each slice that belong to ``split``: splits share none."""
+        usable = []
+        for start, stop in pairwise(self.starts):
+            low, high = cuts(stop - start, ZERO_BIAS_SHARES)[split]
+            usable.append(np.arange(start + low, start + high))
+        return usable
+
+    def _draw(
+        self, rng: np.random.Generator, chunk: OverlayChunk
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Interactions, how many each crossing holds, and seeds of crossings with the wanted muons."""
+        usable = self._usable(chunk.split)
+        interactions: list[NDArray[np.int64]] = []
+        counts: list[NDArray[np.int64]] = []
+        seeds: list[NDArray[np.int64]] = []
+        missing, tried = chunk.events, 0
+        while missing:
+            tries = _TRIES if chunk.muons[0] else missing
+            tried += tries
+            chosen, size = self.strata.draw(rng, chunk.stratum, tries, usable)
+            seed = rng.integers(2**32, size=tries)
+            keep = np.arange(tries)
+            low, high = chunk.muons
+            if (low, high) != _ANY_MUONS:
+                muons = count_muons(chosen, size, self.deposits, self.detector, seed)
+                keep = np.flatnonzero((muons >= low) & (muons <= high))[:missing]
+            kept = np.zeros(tries, bool)
+            kept[keep] = True
+            interactions.append(chosen[np.repeat(kept, size)])
+            counts.append(size[keep])
+            seeds.append(seed[keep])
+            missing -= len(keep)
+            if missing == chunk.events and tried >= _TRIES_MAX:
+                raise SpecError(
+                    f"none of {tried} crossings has {chunk.muons[0]} muons: set muon = 0 in zero_bias.toml"
+                )
+        return np.concatenate(interactions), np.concatenate(counts), np.concatenate(seeds)
+
+
+def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> list[OverlayChunk]:
+    """The chunks of a recipe: zero bias stratum by stratum, then the signals, each split by split.
+
+    The weights of the zero-bias crossings of a split sum to one.
+    """
+    chunks: list[OverlayChunk] = []
+
+    def add(
+        process: int,
+        split: int,
+        stratum: int | None,
+        muons: tuple[int, int],
+        weight: float,
+        start: int,
+        stop: int,
+    ) -> None:
+        for first in range(start, stop, _CROSSINGS_PER_CHUNK):
+            own = chunk_seed(seed, "overlay", process, split, stratum, muons, first)
+            size = min(_CROSSINGS_PER_CHUNK, stop - first)
+            signal = first if process else -1
+            chunks.append(OverlayChunk(process, split, stratum, muons, size, weight, signal, own))
+
+    strata = simulation.strata
+    for split, share in enumerate(ZERO_BIAS_SHARES):
+        many = 0.0
+        if card.muon:
+            trial = chunk_seed(seed, "muons", split)
+            many = simulation.muon_probability(split, card.muon_min, trial)
+        few = (0, card.muon_min - 1) if many else _ANY_MUONS
+        parts = [(-1, few, card.natural, 1 - many)]
+        parts += [(-1, (card.muon_min, 4), card.muon, many)] if many else []
+        parts += [(i, _ANY_MUONS, s.forced, 1.0) for i, s in enumerate(card.slice) if s.forced]
+        for stratum, muons, wanted, part in parts:
+            # At least one: a split without a stratum would lack its probability.
+            events = max(1, round(wanted * share))
+            add(0, split, stratum, muons, strata.probability(stratum) * part / events, 0, events)
+    for process in range(len(simulation.signals)):
+        for split, (start, stop) in enumerate(cuts(card.signal, SIGNAL_SHARES)):
+            add(process + 1, split, None, _ANY_MUONS, 1.0, start, stop)
+    return chunks
+
+
+def cuts(count: int, shares: Sequence[float]) -> list[tuple[int, int]]:
+    """(start, stop) of each split when ``count`` events are cut by ``shares``."""
+    edges = [round(count * sum(shares[:i])) for i in range(len(shares) + 1)]
+    return list(pairwise(edges))
+
+
+def join(parts: Sequence[Deposits]) -> Deposits:
+    """Deposits of several chunks in one, in order."""
+
+    def joined(name: str) -> NDArray[Any]:
+        arrays = [getattr(p, name) for p in parts]
+        if not name.endswith("offset"):
+            return np.concatenate(arrays)
+        shifts = np.cumsum([0, *(a[-1] for a in arrays[:-1])])
+        return np.concatenate([[0], *(a[1:] + s for a, s in zip(arrays, shifts, strict=True))])
+
+    return Deposits(**{field.name: joined(field.name) for field in fields(Deposits)})
