@@ -13,6 +13,7 @@ from zerobias.errors import DataError, SpecError
 from zerobias.events import EventSet, read, write
 from zerobias.events.wafer import CELLS, PITCH_CM, POSITIONS
 from zerobias.shelves import shelf
+from zerobias.simulate import make_pool
 from zerobias.simulate.generate import Particles, generate
 from zerobias.simulate.hgcal import Hgcal, Place, load_hgcal
 from zerobias.simulate.showers import (
@@ -324,25 +325,33 @@ def test_too_small_a_slice_is_named(pool: ParticlePool) -> None:
     assert set(simulate_wafers(enough, card, seed=1).split.tolist()) == {0, 1, 2}
 
 
-def test_pool_follows_the_zero_bias_card() -> None:
+def test_pool_is_that_of_the_level1_sample(tmp_path: Path) -> None:
     text = {
         "description": "small",
-        "tune": ("Tune:pp = 14", "HardQCD:all = on", "PartonLevel:MPI = off"),
+        "tune": "bare",
+        "tunes": {"bare": ("Tune:pp = 14", "HardQCD:all = on", "PartonLevel:MPI = off")},
         "sigma_inelastic_mb": 78.6,
         "pileup_mean": 20.0,
         "pileup_sigma": 0.0,
         "natural": 1,
-        "signal": 0,
+        "muon_min": 3,
+        "muon": 0,
+        "signal": 1,
         "seed": 1,
         "slice": (
-            {"name": "soft", "settings": ("PhaseSpace:pTHatMin = 10",), "pthat_max": 20.0, "pool": 60},
-            {"name": "hard", "settings": ("PhaseSpace:pTHatMin = 80",), "pool": 4},
+            {"name": "soft", "settings": ("PhaseSpace:pTHatMin = 10",), "pthat_max": 20.0, "pool": 1030},
+            {"name": "hard", "settings": ("PhaseSpace:pTHatMin = 80",), "pool": 20},
         ),
     }
-    pool = particle_pool(ZeroBiasCard.model_validate(text), seed=1, scale=0.5)
-    assert [len(s.offset) - 1 for s in pool.slices] == [30, 20]
+    card = ZeroBiasCard.model_validate(text)
+    made = make_pool(tmp_path, card, seed=card.seed)
+    pool = particle_pool(made, card)
+    assert [len(s) for s in pool.slices] == [1030, 20]
     assert sum(pool.probabilities) == pytest.approx(1.0)
     assert pool.probabilities[1] == pytest.approx(pool.slices[1].sigma_mb / 78.6)
+    last = made.particles(made.slices[0][1])
+    start, stop = pool.slices[0].offset[[1010, 1011]]
+    np.testing.assert_array_equal(pool.slices[0].pt[start:stop], last.pt[last.offset[10] : last.offset[11]])
 
 
 def images(rng: np.random.Generator, number: int) -> EventSet:

@@ -123,7 +123,7 @@ def train(
 ) -> None:
     """Train a model from its seed and write its working weights."""
     model = find_model(name, models)
-    load_keras()
+    load_keras(threads=2)
     from zerobias.train import train as run
 
     with err.status(f"training {name}"):

@@ -66,8 +66,13 @@ def _fail(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
-def load_keras() -> None:
-    """Import TensorFlow without its start-up messages, which come from C++ and obey no log level."""
+def load_keras(threads: int | None = None) -> None:
+    """Import TensorFlow without its start-up messages, which come from C++ and obey no log level.
+
+    ``threads``: a fixed number, so that sums are split alike on every machine.
+    """
+    if threads is not None:
+        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +17,16 @@ from zerobias.events import default_sample, read
 from zerobias.shelves import shelf
 
 __all__ = ["simulate"]
+
+
+@contextmanager
+def _bars(*names: str) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars of the named steps; yields what is called with (step, done, total)."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=err) as bar:
+        tasks = {name: bar.add_task(name, total=None) for name in names}
+        yield lambda name, done, total: bar.update(tasks[name], completed=done, total=total)
+
 
 simulate = typer.Typer(help="Make simulated zero bias and signals (needs the extra `gen`).")
 
@@ -40,19 +52,37 @@ def make(
     from zerobias.simulate import simulate_to_file
 
     path = output or shelf("triggers") / "sample" / "l1_sample.h5"
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err) as bar:
-        tasks = {name: bar.add_task(name, total=None) for name in ("generate", "overlay")}
-        events = simulate_to_file(
-            path,
-            scale=scale,
-            seed=seed,
-            workers=workers,
-            pool=pool,
-            progress=lambda name, done, total: bar.update(tasks[name], completed=done, total=total),
-        )
+    with _bars("generate", "overlay") as progress:
+        events = simulate_to_file(path, scale=scale, seed=seed, workers=workers, pool=pool, progress=progress)
     counts = {name: len(events.of(name)) for name in events.process_names}
     emit({"path": str(path), "events": counts}, as_json, f"{path}: {len(events)} events {counts}")
+
+
+@simulate.command()
+@guarded
+def wafers(
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Event file; default: the shipped one.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1)] = 2,
+    pool: Annotated[
+        Path | None, typer.Option("--pool", help="Keep the collisions in this folder.", file_okay=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make simulated HGCAL wafers and compare their shape with full simulation."""
+    from zerobias.simulate import wafers_to_file
+    from zerobias.simulate.wafer_shape import wafer_shape
+
+    path = output or shelf("triggers") / "sample" / "wafers.h5"
+    with _bars("generate", "wafers") as progress:
+        events = wafers_to_file(path, workers=workers, pool=pool, progress=progress)
+    counts = {name: len(events.of(name)) for name in events.process_names}
+    rows = wafer_shape(events)
+    table = Table("", "value", "full simulation", "ratio", title=f"{path}: {counts}", box=None)
+    for row in rows:
+        table.add_row(row.quantity, f"{row.value:.3f}", f"{row.target:g}", f"{row.ratio:.2f}")
+    emit({"path": str(path), "events": counts, "shape": [vars(row) for row in rows]}, as_json, table)
 
 
 @simulate.command()

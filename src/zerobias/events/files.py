@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import h5py
@@ -13,6 +12,7 @@ import numpy as np
 from zerobias.errors import DataError
 from zerobias.events.eventset import EventSet
 from zerobias.events.layouts.own import COLUMNS, FORMAT
+from zerobias.files import replacing
 from zerobias.shelves import shelf
 
 __all__ = ["checked_sample", "default_sample", "file_digest", "write"]
@@ -20,29 +20,23 @@ __all__ = ["checked_sample", "default_sample", "file_digest", "write"]
 
 def write(path: Path, events: EventSet) -> None:
     """Write ``events``; the same events give the same bytes, and a failure leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        # The oldest format keeps no time of the root group, and the reader knows where its attributes lie.
-        with h5py.File(temporary, "w", libver="earliest") as file:
-            file.attrs["format"] = FORMAT
-            file.attrs["process_names"] = json.dumps(list(events.process_names))
-            file.attrs["provenance"] = json.dumps(events.provenance, sort_keys=True)
-            columns = {name: getattr(events, name) for name in COLUMNS}
-            for name, array in {**events.collections, **columns}.items():
-                chunk = (min(len(array), 4096) or 1, *array.shape[1:])
-                file.create_dataset(
-                    name,
-                    data=np.ascontiguousarray(array),
-                    chunks=chunk,
-                    compression="gzip",
-                    compression_opts=9,
-                    shuffle=True,
-                    track_times=False,
-                )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # The oldest format keeps no time of the root group, and the reader knows where its attributes lie.
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["process_names"] = json.dumps(list(events.process_names))
+        file.attrs["provenance"] = json.dumps(events.provenance, sort_keys=True)
+        columns = {name: getattr(events, name) for name in COLUMNS}
+        for name, array in {**events.collections, **columns}.items():
+            chunk = (min(len(array), 4096) or 1, *array.shape[1:])
+            file.create_dataset(
+                name,
+                data=np.ascontiguousarray(array),
+                chunks=chunk,
+                compression="gzip",
+                compression_opts=9,
+                shuffle=True,
+                track_times=False,
+            )
 
 
 def file_digest(path: Path) -> str:

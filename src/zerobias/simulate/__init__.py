@@ -9,6 +9,7 @@ except ImportError as error:
 
 from zerobias.simulate.sample import make_pool, simulate, simulate_to_file
 from zerobias.simulate.spec import Detector, ProcessCard, ZeroBiasCard, load_cards
+from zerobias.simulate.wafers import wafers_to_file
 
 __all__ = [
     "Detector",
@@ -18,4 +19,5 @@ __all__ = [
     "make_pool",
     "simulate",
     "simulate_to_file",
+    "wafers_to_file",
 ]

@@ -35,6 +35,7 @@ class Hgcal(BaseModel):
 
     pileup_mean: float = Field(gt=0)
     pileup_sigma: float = Field(ge=0)
+    pool_share: float = Field(gt=0, le=1)
     crossings: int = Field(ge=4)  # each split gets one
     signal: int = Field(ge=0)
     signal_pt_gev: tuple[float, float]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,13 +20,14 @@ from typing import Any
 import numpy as np
 
 from zerobias.events import SHAPES, EventSet, file_digest, write
+from zerobias.files import write_text
 from zerobias.simulate.crossings import OverlayChunk, Simulation, plan_crossings
 from zerobias.simulate.generate import generator_version
 from zerobias.simulate.overlay import Crossings
 from zerobias.simulate.pool import Pool, generate_chunk, plan_pool, prepare
 from zerobias.simulate.spec import Detector, ProcessCard, ZeroBiasCard, load_cards
 
-__all__ = ["make_pool", "simulate", "simulate_to_file"]
+__all__ = ["make_pool", "simulate", "simulate_to_file", "write_stamped"]
 
 Progress = Callable[[str, int, int], None]
 _Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
@@ -132,12 +132,14 @@ def simulate_to_file(
             progress=progress,
         )
     events = replace(events, provenance={**events.provenance, "scale": scale})
-    write(path, events)
-    stamp = path.with_name(path.name + ".sha256")
-    temporary = stamp.with_name(f".{stamp.name}.tmp")
-    temporary.write_text(f"{file_digest(path)}  {path.name}\n")
-    os.replace(temporary, stamp)
+    write_stamped(path, events)
     return events
+
+
+def write_stamped(path: Path, events: EventSet) -> None:
+    """Write ``events`` to ``path``, and their SHA-256 beside it."""
+    write(path, events)
+    write_text(path.with_name(path.name + ".sha256"), f"{file_digest(path)}  {path.name}\n")
 
 
 def _run(chunk: OverlayChunk) -> Crossings:

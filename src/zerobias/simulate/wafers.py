@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,14 +20,16 @@ from numpy.typing import NDArray
 from zerobias.errors import SpecError
 from zerobias.events import SPLITS, EventSet
 from zerobias.events.wafer import PITCH_CM, cell_of
-from zerobias.simulate.generate import Particles, generate, generator_version
-from zerobias.simulate.hgcal import Hgcal
+from zerobias.simulate.generate import Particles, generator_version
+from zerobias.simulate.hgcal import Hgcal, load_hgcal
+from zerobias.simulate.pool import Pool
+from zerobias.simulate.sample import make_pool, write_stamped
 from zerobias.simulate.showers import ELECTRON, PHOTON
-from zerobias.simulate.spec import ZeroBiasCard
+from zerobias.simulate.spec import ZeroBiasCard, load_cards
 from zerobias.simulate.strata import Strata
 from zerobias.simulate.wafer_images import Hits, digitise, expose, strike
 
-__all__ = ["ParticlePool", "particle_pool", "simulate_wafers"]
+__all__ = ["ParticlePool", "particle_pool", "simulate_wafers", "wafers_to_file"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,20 +56,46 @@ class _Chunk:
     seed: tuple[int, int]
 
 
-def particle_pool(card: ZeroBiasCard, *, seed: int, scale: float = 1.0) -> ParticlePool:
-    """A pool of the slices of ``card``, each with ``scale`` times its number of events, at least 20."""
-    rng = np.random.default_rng(seed)
-    slices = [
-        generate(
-            (*card.tune, *s.settings),
-            max(20, round(scale * s.pool)),
-            int(rng.integers(1, 900_000_000)),
-            pthat_max=s.pthat_max,
-        )
-        for s in card.slice
-    ]
-    hard = [s.sigma_mb / card.sigma_inelastic_mb for s in slices[1:]]
-    return ParticlePool(tuple(slices), (1 - sum(hard), *hard))
+def particle_pool(pool: Pool, card: ZeroBiasCard) -> ParticlePool:
+    """The particles of all slices of a pool in memory, with the slices' probabilities."""
+    return ParticlePool(
+        tuple(_joined([pool.particles(chunk) for chunk in chunks]) for chunks in pool.slices),
+        tuple(pool.strata(card).p),
+    )
+
+
+def _joined(parts: Sequence[Particles]) -> Particles:
+    """Events of several chunks, one after the other."""
+    ends = np.cumsum([part.offset[-1] for part in parts])
+    starts = [0, *ends[:-1]]
+    offset = np.concatenate([[0], *(p.offset[1:] + start for p, start in zip(parts, starts, strict=True))])
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("pdg", "pt", "eta", "phi", "mass")
+    }
+    return Particles(offset=offset.astype(np.int64), **columns, sigma_mb=float(parts[0].sigma_mb))
+
+
+def wafers_to_file(
+    path: Path,
+    *,
+    cards: Path | None = None,
+    workers: int = 2,
+    pool: Path | None = None,
+    progress: Progress = lambda step, done, total: None,
+) -> EventSet:
+    """Simulate the wafers of the triggers shelf (or the folder ``cards``) into ``path`` and its hash.
+
+    The collisions are the first ones of the Level-1 sample's pool, in the folder ``pool`` if given.
+    """
+    _, card, _ = load_cards(cards)
+    hgcal = load_hgcal(cards)
+    part = card.scaled(hgcal.pool_share)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = make_pool(pool or Path(scratch), part, seed=card.seed, workers=workers, progress=progress)
+        events = simulate_wafers(particle_pool(made, part), hgcal, seed=hgcal.seed, progress=progress)
+    write_stamped(path, events)
+    return events
 
 
 def simulate_wafers(
