@@ -17,7 +17,7 @@ from zerobias.simulate.towers import COLUMNS, ETA_CENTRES, FIRST_CENTRAL, LAST_C
 __all__ = ["MUON_MAX", "egammas", "insert", "jets", "taus"]
 
 MUON_MAX = 511
-_JET_MAX, _CLUSTER_MAX, _HT_MAX = 2047, 511, 65535
+_JET_MAX, _CLUSTER_MAX, _HT_MAX = 2047, 511, 4095
 _ETA_LSB = 0.0435
 _NEIGHBOUR_MIN = 2
 
