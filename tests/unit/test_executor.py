@@ -215,6 +215,7 @@ def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, kind: str) -> None:
         [sys.executable, str(script), str(out)],
         env=os.environ | {"PYTHONPATH": path},
         start_new_session=True,  # the signal goes to the workers too, as from a terminal
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
