@@ -328,8 +328,8 @@ def test_too_small_a_slice_is_named(pool: ParticlePool) -> None:
 def test_pool_is_that_of_the_level1_sample(tmp_path: Path) -> None:
     text = {
         "description": "small",
-        "tune": "bare",
-        "tunes": {"bare": ("Tune:pp = 14", "HardQCD:all = on", "PartonLevel:MPI = off")},
+        "tune": "monash",
+        "tunes": {"monash": ("Tune:pp = 14", "HardQCD:all = on")},
         "sigma_inelastic_mb": 78.6,
         "pileup_mean": 20.0,
         "pileup_sigma": 0.0,
