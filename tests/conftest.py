@@ -40,3 +40,16 @@ def tiny(shelf_with_tiny: Path) -> Model:
     from zerobias.zoo import find_model
 
     return find_model("tiny", shelf_with_tiny)
+
+
+@pytest.fixture(scope="session")
+def small_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tenth of the shipped sample."""
+    import numpy as np
+
+    from zerobias.events import default_sample, read, write
+
+    events = read(default_sample())
+    path = tmp_path_factory.mktemp("sample") / "small.h5"
+    write(path, events.select(np.arange(0, len(events), 10)))
+    return path

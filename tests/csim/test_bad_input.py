@@ -17,26 +17,16 @@ import pytest
 
 from zerobias.cli.stages import tree_digest
 from zerobias.errors import DataError
-from zerobias.events import default_sample, read, write
 from zerobias.zoo import find_model, read_weights
 
 PROGRAM = [sys.executable, "-c", "from zerobias.cli import main; main()"]
 
 
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fiftieth of the shipped sample."""
-    events = read(default_sample())
-    path = tmp_path_factory.mktemp("sample") / "small.h5"
-    write(path, events.select(np.arange(0, len(events), 50)))
-    return path
-
-
 @pytest.fixture
-def words(shelf_with_tiny: Path, tmp_path: Path, sample: Path) -> list[str]:
+def words(shelf_with_tiny: Path, tmp_path: Path, small_sample: Path) -> list[str]:
     """The command that builds a copy of the tiny model in ``tmp_path``/build."""
     shutil.copytree(shelf_with_tiny, tmp_path / "models")
-    shutil.copy(sample, tmp_path / "sample.h5")
+    shutil.copy(small_sample, tmp_path / "sample.h5")
     options = {"--models": "models", "--build": "build", "--sample": "sample.h5"}
     return ["firmware", "tiny", *(str(w) for name, file in options.items() for w in (name, tmp_path / file))]
 

@@ -20,7 +20,7 @@ import zerobias.cli.build as build
 from zerobias import shelves
 from zerobias.cli.build import build_firmware
 from zerobias.cli.stages import tree_digest
-from zerobias.events import default_sample, read, write
+from zerobias.events import read, write
 from zerobias.zoo import find_model, read_weights, write_weights
 
 STAGES = {
@@ -31,20 +31,11 @@ STAGES = {
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tenth of the shipped sample."""
-    events = read(default_sample())
-    path = tmp_path_factory.mktemp("sample") / "small.h5"
-    write(path, events.select(np.arange(0, len(events), 10)))
-    return path
-
-
-@pytest.fixture(scope="module")
-def finished(shelf_with_tiny: Path, sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(shelf_with_tiny: Path, small_sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tiny model in models/ and its build in build/."""
     root = tmp_path_factory.mktemp("finished")
     shutil.copytree(shelf_with_tiny, root / "models")
-    assert done(root / "models", root / "build", sample) == ALL
+    assert done(root / "models", root / "build", small_sample) == ALL
     return root
 
 
@@ -91,18 +82,20 @@ CHANGES: dict[str, tuple[Callable[[Path], None], list[str]]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_change_redoes_what_depends_on_it(name: str, folder: Path, tmp_path: Path, sample: Path) -> None:
+def test_a_change_redoes_what_depends_on_it(
+    name: str, folder: Path, tmp_path: Path, small_sample: Path
+) -> None:
     change, expected = CHANGES[name]
-    assert done(folder, tmp_path / "build", sample) == []
+    assert done(folder, tmp_path / "build", small_sample) == []
     change(folder)
-    assert done(folder, tmp_path / "build", sample) == expected
+    assert done(folder, tmp_path / "build", small_sample) == expected
     if name == "ceiling":
         report = json.loads((tmp_path / "build" / "tiny" / "report.json").read_text())
         assert next(row for row in report["hardware"] if row["metric"] == "latency")["budget"] == 39.0
 
 
 def test_template_tool_compiler_sample_and_damage(
-    folder: Path, tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, small_sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = tmp_path / "build"
     own = tmp_path / "shelf"
@@ -115,13 +108,13 @@ def test_template_tool_compiler_sample_and_damage(
 
     for module in ("zerobias.cli.build", "zerobias.hls.project"):
         monkeypatch.setattr(f"{module}.shelf", shelf)
-    assert done(folder, root, sample) == ["project", "agreement"]
+    assert done(folder, root, small_sample) == ["project", "agreement"]
 
     monkeypatch.setattr(build, "compiler_version", lambda: "g++ 99")
-    assert done(folder, root, sample) == ["agreement"]
+    assert done(folder, root, small_sample) == ["agreement"]
 
     other = tmp_path / "other.h5"
-    events = read(sample)
+    events = read(small_sample)
     write(other, events.select(np.arange(len(events)) % 2 == 0))
     assert done(folder, root, other) == ["agreement", "physics"]
 
@@ -141,8 +134,8 @@ def command(folder: Path, root: Path, sample: Path) -> list[str]:
     return [sys.executable, "-c", program, *map(str, words)]
 
 
-def test_two_at_once_build_once(folder: Path, tmp_path: Path, sample: Path) -> None:
-    words = command(folder, tmp_path / "twice", sample)
+def test_two_at_once_build_once(folder: Path, tmp_path: Path, small_sample: Path) -> None:
+    words = command(folder, tmp_path / "twice", small_sample)
     two = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
     results = [process.communicate() for process in two]
     assert [process.returncode for process in two] == [0, 0], results
@@ -152,13 +145,13 @@ def test_two_at_once_build_once(folder: Path, tmp_path: Path, sample: Path) -> N
 
 @pytest.mark.parametrize("kills", [2, pytest.param(24, marks=pytest.mark.long)])
 def test_killed_builds_are_made_right_by_the_next(
-    kills: int, folder: Path, tmp_path: Path, sample: Path
+    kills: int, folder: Path, tmp_path: Path, small_sample: Path
 ) -> None:
     """Weights alternate, so each killed run is on its way from one right build to another."""
     before = read_weights(find_model("tiny", folder).weights_path("quantised"))
     flip_weight(folder)
     start = time.monotonic()
-    subprocess.run(command(folder, tmp_path / "second", sample), check=True, capture_output=True)
+    subprocess.run(command(folder, tmp_path / "second", small_sample), check=True, capture_output=True)
     whole = time.monotonic() - start
     after = read_weights(find_model("tiny", folder).weights_path("quantised"))
     right = [tree_digest(tmp_path / name / "tiny") for name in ("build", "second")]
@@ -170,7 +163,7 @@ def test_killed_builds_are_made_right_by_the_next(
     for number in range(kills):
         write_weights(find_model("tiny", folder).weights_path("quantised"), (before, after)[number % 2])
         process = subprocess.Popen(
-            command(folder, root, sample),
+            command(folder, root, small_sample),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -183,6 +176,6 @@ def test_killed_builds_are_made_right_by_the_next(
             os.killpg(process.pid, signal.SIGKILL) if running else None
         process.wait()
         killed += running
-        subprocess.run(command(folder, root, sample), check=True, capture_output=True)
+        subprocess.run(command(folder, root, small_sample), check=True, capture_output=True)
         assert tree_digest(root / "tiny") == right[number % 2], f"after kill {number}"
     assert killed >= kills // 2

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from zerobias.cli.build import Build, build_firmware
 from zerobias.contract import Contract, ContractSpec, unit_fault
 from zerobias.errors import SpecError
-from zerobias.events import EventSet, default_sample, read, write
+from zerobias.events import EventSet, read, write
 from zerobias.fixed import from_keras
 from zerobias.hls import write_project
 from zerobias.verify import compare, csim_implementation, extreme_events
@@ -22,10 +21,9 @@ from zerobias.zoo import Model, collect_weights, find_model, write_weights
 
 
 @pytest.fixture(scope="module")
-def events() -> EventSet:
+def events(small_sample: Path) -> EventSet:
     """A tenth of the shipped sample."""
-    whole = read(default_sample())
-    return whole.select(np.arange(0, len(whole), 10))
+    return read(small_sample)
 
 
 def built(shelf: Path, folder: Path, events: EventSet, change: Callable[[str], str]) -> Build:

@@ -18,6 +18,12 @@ from zerobias.shelves import shelf
 
 __all__ = ["simulate"]
 
+Output = Annotated[Path | None, typer.Option("--output", help="Event file; default: the shipped one.")]
+Workers = Annotated[int, typer.Option(min=1)]
+PoolFolder = Annotated[
+    Path | None, typer.Option("--pool", help="Keep the collisions in this folder.", file_okay=False)
+]
+
 
 @contextmanager
 def _bars(*names: str) -> Iterator[Callable[[str, int, int], None]]:
@@ -35,15 +41,11 @@ simulate = typer.Typer(help="Make simulated zero bias and signals (needs the ext
 @guarded
 def make(
     context: typer.Context,
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Event file; default: the shipped one.")
-    ] = None,
+    output: Output = None,
     scale: Annotated[float, typer.Option(min=0.001, help="Multiplies the numbers of events.")] = 1.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
-    workers: Annotated[int, typer.Option(min=1)] = 2,
-    pool: Annotated[
-        Path | None, typer.Option("--pool", help="Keep the collisions in this folder.", file_okay=False)
-    ] = None,
+    workers: Workers = 2,
+    pool: PoolFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Make simulated zero bias and signals (needs the extra `gen`)."""
@@ -61,13 +63,9 @@ def make(
 @simulate.command()
 @guarded
 def wafers(
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Event file; default: the shipped one.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1)] = 2,
-    pool: Annotated[
-        Path | None, typer.Option("--pool", help="Keep the collisions in this folder.", file_okay=False)
-    ] = None,
+    output: Output = None,
+    workers: Workers = 2,
+    pool: PoolFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """Make simulated HGCAL wafers and compare their shape with full simulation."""
