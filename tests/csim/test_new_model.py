@@ -45,21 +45,21 @@ def zerobias(programs: Path, folder: Path, *words: str) -> str:
 def test_wheel_is_what_runs(programs: Path, tmp_path: Path) -> None:
     code = "import zerobias, zerobias.shelves; print(zerobias.__file__, zerobias.shelves.shelf('models'))"
     done = subprocess.run(
-        [programs / "python", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        [programs / "python", "-c", code], cwd=tmp_path, env={}, capture_output=True, text=True, check=True
     )
     assert str(ROOT) not in done.stdout
 
 
 def test_how_to_as_written(programs: Path, tmp_path: Path) -> None:
     files = re.findall(r"```\w+ file=(\S+)\n(.*?)```", PAGE, re.DOTALL)
-    assert [name for name, _ in files] == ["my/toptag/model.toml", "my/toptag/model.py"]
+    assert [name for name, _ in files] == ["my/heavy/model.toml", "my/heavy/model.py"]
     for name, text in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (commands,) = re.findall(r"```sh run\n(.*?)```", PAGE, re.DOTALL)
     for line in commands.splitlines():
         zerobias(programs, tmp_path, *line.split()[1:])
-    report = json.loads((tmp_path / "firmware" / "build" / "toptag" / "report.json").read_text())
+    report = json.loads((tmp_path / "firmware" / "build" / "heavy" / "report.json").read_text())
     assert report["verdict"] == "pass-on-estimates"
     assert report["agreement"]["mismatches"] == {"reference": 0, "keras": 0, "csim": 0}
     aucs = {(row["signal"], row["score"]): row["auc"]["value"] for row in report["physics"]["rows"]}
