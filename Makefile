@@ -40,7 +40,7 @@ test: lint ## Run the checks of `make lint`, then the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-long: $(STAMP) ## Run the tests that take minutes
-	@$(BIN)/python -m pytest -m long
+	@$(BIN)/python -m pytest -m long -n 2 --dist loadfile
 
 lint: $(STAMP) ## Check style, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from zerobias.physics import PhysicsTable
+from zerobias.physics import PhysicsTable, ScoreRow
 from zerobias.report.model import HardwareRow, Report
 from zerobias.targets import Target
 
@@ -118,14 +118,15 @@ def _physics(physics: PhysicsTable) -> Table:
     rates = sorted(physics.rows[0].efficiency, key=float, reverse=True) if physics.rows else []
     columns = [part for rate in rates for part in (f"eff. at {rate}", "bkg")]
     table = _table(
-        f"physics on the {physics.split} split of {physics.sample} ({physics.replicas} bootstrap replicas)",
+        f"physics on the {physics.split} split of {physics.sample} ({physics.replicas} bootstrap replicas): "
+        "the model and the best cut; report.json has all",
         "signal",
         "score",
         "AUC",
         *columns,
     )
     last = ""
-    for row in physics.rows:
+    for row in _shown(physics):
         cells = []
         for rate in rates:
             value = row.efficiency[rate]
@@ -140,6 +141,17 @@ def _physics(physics: PhysicsTable) -> Table:
         )
         last = row.signal
     return table
+
+
+def _shown(physics: PhysicsTable) -> list[ScoreRow]:
+    """For each signal the network's row, then that of the cut with the highest AUC."""
+    shown = []
+    for signal in dict.fromkeys(row.signal for row in physics.rows):
+        rows = [row for row in physics.rows if row.signal == signal]
+        cuts = [row for row in rows if not row.score.startswith("model")]
+        shown += [row for row in rows if row.score == "model"]
+        shown += [max(cuts, key=lambda row: row.auc.value)] if cuts else []
+    return shown
 
 
 def _pileup(physics: PhysicsTable) -> Table:
