@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from zerobias.contract import FixedType, IntArray
 from zerobias.errors import UnsupportedError
@@ -14,7 +18,7 @@ from zerobias.fixed.ops import Cast, FixedArray, Input, Interval, Op
 
 __all__ = ["Builder", "Graph", "Headroom", "Node"]
 
-_CHUNK = 512  # events whose intermediate results stay in the cache
+_CHUNK = 2**17  # input values of a chunk of events: intermediate results stay in the cache
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,16 @@ class Graph:
 
     def evaluate(self, scaled: IntArray) -> IntArray:
         """Score integers (events,) in LSBs of the output type, for inputs (events, ...)."""
-        parts = [
-            self.trace(scaled[start : start + _CHUNK])[self.output].value.reshape(-1)
-            for start in range(0, len(scaled), _CHUNK)
-        ]
-        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+        step = max(_CHUNK // math.prod(self.input.shape), 1)
+
+        def scores(start: int) -> IntArray:
+            return self.trace(scaled[start : start + step])[self.output].value.reshape(-1)
+
+        if len(scaled) <= step:
+            return scores(0) if len(scaled) else np.zeros(0, dtype=np.int64)
+        # Threads that each do their own matrix products beat products that are spread over threads.
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
+            return np.concatenate(list(pool.map(scores, range(0, len(scaled), step))))
 
     @property
     def output_type(self) -> FixedType:
