@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from zerobias.errors import DataError
+from zerobias.files import replacing
 from zerobias.simulate.generate import Particles, generate, generator_version, write_mpi_file
 from zerobias.simulate.spec import ProcessCard, ZeroBiasCard
 from zerobias.simulate.strata import Strata
@@ -123,9 +123,8 @@ def prepare(pool: Pool) -> None:
     for tune in {chunk.tune for chunk in pool.chunks}:
         path = _mpi_path(pool.folder, tune)
         if not path.is_file():
-            temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-            write_mpi_file(temporary, tune)
-            os.replace(temporary, path)
+            with replacing(path) as temporary:
+                write_mpi_file(temporary, tune)
 
 
 def generate_chunk(folder: Path, chunk: GenerateChunk) -> Path:
@@ -141,9 +140,8 @@ def generate_chunk(folder: Path, chunk: GenerateChunk) -> Path:
         card=None if chunk.process is None else ProcessCard.model_validate(chunk.process),
         mpi_file=_mpi_path(folder, chunk.tune),
     )
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-    np.savez(temporary, **vars(particles))
-    os.replace(temporary, path)
+    with replacing(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **vars(particles))
     _log.debug("%s written", path)
     return path
 
