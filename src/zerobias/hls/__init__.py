@@ -4,6 +4,7 @@ from zerobias.hls.csim import compile_csim, compiler_version, run_csim, trace_cs
 from zerobias.hls.estimate import Estimate, estimate
 from zerobias.hls.inspect import suspect
 from zerobias.hls.project import HlsLayer, HlsProject, namespace, write_project
+from zerobias.hls.templates import vivado_files
 
 __all__ = [
     "Estimate",
@@ -16,5 +17,6 @@ __all__ = [
     "run_csim",
     "suspect",
     "trace_csim",
+    "vivado_files",
     "write_project",
 ]

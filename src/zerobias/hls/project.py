@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zerobias.contract import Contract, FixedType, scaling_header
 from zerobias.errors import UnsupportedError
 from zerobias.fixed import Graph, Headroom
-from zerobias.shelves import shelf
+from zerobias.hls.templates import fill_template, vivado_files
 
 if TYPE_CHECKING:
     import keras
@@ -94,9 +94,15 @@ def write_project(
                 "SCORE_T": str(graph.output_type),
                 "II": str(spec.hls.reuse_factor),
                 "PART": target.part,
-                "CLOCK_NS": f"{1e3 / target.clock_mhz:.4f}",
+                "CLOCK_NS": f"{target.clock_ns:.4f}",
             },
         )
+        # Vitis HLS leaves its Verilog in the folder it ran in: the script's argument, or the current one.
+        verilog = f"{spec.name}_top_prj/solution1/syn/verilog/*.v"
+        sources = f'[lsort [glob [expr {{$argc ? [lindex $argv 0] : "."}}]/{verilog}]]'
+        scripts = vivado_files(target, top=f"{spec.name}_top", clock="ap_clk", sources=sources)
+        for file, text in scripts.items():
+            (fresh / file).write_text(text)
         (fresh / "firmware" / f"{spec.name}_scaling.h").write_text(scaling_header(contract, space))
         if path.exists():
             shutil.rmtree(path)
@@ -180,18 +186,15 @@ def _type_the_input(layers: list[Any], source: str, node: dict[str, Any]) -> lis
 
 
 def _render(folder: Path, values: Mapping[str, str]) -> None:
-    templates = shelf("firmware") / "templates"
     name = values["NAME"]
     for template, target in (
         ("top.h.in", f"firmware/{name}_top.h"),
         ("top.cpp.in", f"firmware/{name}_top.cpp"),
         ("csim.cpp.in", "csim.cpp"),
+        ("project.tcl.in", "project.tcl"),
         ("build_hls.tcl.in", "build_hls.tcl"),
     ):
-        text = (templates / template).read_text()
-        for key, value in values.items():
-            text = text.replace(f"@{key}@", value)
-        (folder / target).write_text(text)
+        (folder / target).write_text(fill_template(template, values))
 
 
 def _layers(hls_model: Any) -> list[HlsLayer]:
