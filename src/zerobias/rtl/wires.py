@@ -134,9 +134,7 @@ def _floor(wire: FVariable, frac: int) -> FVariable:
     return _bits(wire, signed, max(integer, 1 - signed - frac), frac)
 
 
-def _bits(
-    wire: FVariable, signed: bool, integer: int, frac: int, kind: FixedType | None = None
-) -> FVariable:
+def _bits(wire: FVariable, signed: bool, integer: int, frac: int, kind: FixedType | None = None) -> FVariable:
     """The bits of a wire from ``2**-frac`` up to below ``2**integer``, then the sign: a plain cast."""
     if is_constant(wire):
         kind = kind or FixedType(signed + integer + frac, integer + signed, bool(signed))
