@@ -5,7 +5,6 @@ A wire holds real values: integers times a power of two, with bounds alkaid trac
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
