@@ -41,7 +41,7 @@ from zerobias.fixed import (
     Sum,
     Table,
 )
-from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, tree
+from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, square, tree
 
 __all__ = ["Circuit", "trace", "traces"]
 
@@ -75,7 +75,8 @@ class Circuit:
         if not len(raw):
             return np.zeros(0, dtype=np.int64)
         real = self.logic.predict(raw.astype(np.float64)).reshape(-1)
-        return np.rint(real * 2.0**self.score_type.frac).astype(np.int64)
+        scores: IntArray = np.rint(real * 2.0**self.score_type.frac).astype(np.int64)
+        return scores
 
 
 def traces(*kinds: type[Op]) -> Callable[[Rule], Rule]:
@@ -194,6 +195,7 @@ def _affine(x: Wires, kernel: Any, bias: Any) -> Wires:
             qintervals=[wire.qint for wire in wires],
             latencies=[float(wire.latency) for wire in wires],
             hard_dc=2,
+            search_all_decompose_dc=False,
         )
         sums[:] = list(second(first(wires, quantize=False), quantize=False))
     return np.array(
@@ -218,7 +220,8 @@ def _max_pool(op: MaxPool, inputs: list[Wires], frac: int) -> Wires:
 @traces(AveragePool)
 def _average_pool(op: AveragePool, inputs: list[Wires], frac: int) -> Wires:
     windows = _filled(op.windows.flat(inputs[0], 0))
-    return _over_axis(operator.add, windows, -2) * (1 / windows.shape[-2])
+    mean: Wires = _over_axis(operator.add, windows, -2) * (1 / windows.shape[-2])
+    return mean
 
 
 def _filled(x: Wires) -> Wires:
@@ -233,7 +236,7 @@ def _reshape(op: Reshape, inputs: list[Wires], frac: int) -> Wires:
 
 @traces(Square)
 def _square(op: Square, inputs: list[Wires], frac: int) -> Wires:
-    return _each(multiply, inputs[0], inputs[0])
+    return _each(square, inputs[0])
 
 
 @traces(Sum)
