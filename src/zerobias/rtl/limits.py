@@ -22,9 +22,9 @@ def check_size(graph: Graph, target: Target) -> None:
     total, largest = sum(counts.values()), max(counts, key=lambda name: counts[name])
     if total > target.capacity.lut:
         raise UnsupportedError(
-            f"layer {largest}: {counts[largest]} products with non-zero weights (the network: {total}), all in "
-            f"parallel, need at least as many LUTs and {target.part} has {target.capacity.lut}; use fewer "
-            "weights or a larger target"
+            f"layer {largest}: {counts[largest]} products with non-zero weights (the network: {total}), "
+            f"all in parallel, need at least as many LUTs and {target.part} has {target.capacity.lut}; "
+            "use fewer weights or a larger target"
         )
 
 

@@ -5,6 +5,7 @@ A wire holds real values: integers times a power of two, with bounds alkaid trac
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -146,11 +147,15 @@ def _limit(wire: FVariable, kind: FixedType) -> FVariable:
     least, most = kind.min_int * kind.lsb, kind.max_int * kind.lsb
     if least <= wire.low and wire.high <= most:
         return wire
-    if kind.overflow == "WRAP" or is_constant(wire):
-        return _bits(wire, kind.signed, kind.integer - kind.signed, kind.frac, kind)
+    integer = kind.integer - kind.signed
+    if is_constant(wire):
+        return constant(int(kind.wrap(np.array([round(wire.low / kind.lsb)]))[0]) * kind.lsb)
+    if kind.overflow == "WRAP":
+        return _bits(wire, kind.signed, integer, kind.frac)
+    if wire.high <= least or wire.low >= most:
+        return constant(least if wire.high <= least else most)
     if kind.overflow == "SAT_SYM":
         return wire.max_of(least).min_of(most)
-    integer = kind.integer - kind.signed
     if not kind.signed:
         wire = wire.relu()
         if wire.high <= most:
@@ -170,15 +175,17 @@ def _limit(wire: FVariable, kind: FixedType) -> FVariable:
 
 def _floor(wire: FVariable, frac: int) -> FVariable:
     """The wire rounded down to multiples of ``2**-frac``."""
+    if is_constant(wire):
+        return constant(math.floor(Fraction(wire.low) * Fraction(2) ** frac) * 2.0**-frac)
     signed, integer, _ = wire.kif
     return _bits(wire, signed, max(integer, 1 - signed - frac), frac)
 
 
-def _bits(wire: FVariable, signed: bool, integer: int, frac: int, kind: FixedType | None = None) -> FVariable:
+def _bits(wire: FVariable, signed: bool, integer: int, frac: int) -> FVariable:
     """The bits of a wire from ``2**-frac`` up to below ``2**integer``, then the sign: a plain cast."""
-    if is_constant(wire):
-        kind = kind or FixedType(signed + integer + frac, integer + signed, bool(signed))
-        exact = Fraction(wire.low)
-        places = max(exact.denominator.bit_length() - 1, kind.frac, 0)
-        return constant(int(kind.cast(np.array([int(exact * 2**places)]), places)[0]) * kind.lsb)
+    if is_constant(wire):  # alkaid 0.8.2 wraps unsigned constants modulo twice their range
+        span = 1 << (signed + integer + frac)
+        low = -(span // 2) if signed else 0
+        count = math.floor(Fraction(wire.low) * Fraction(2) ** frac)
+        return constant(((count - low) % span + low) * 2.0**-frac)
     return wire.quantize(signed, integer, frac, "WRAP", "TRN")
