@@ -113,7 +113,7 @@ def outputs(inputs: list[FVariable], results: list[FVariable], values: list[np.n
 @pytest.mark.parametrize("overflow", ["WRAP", "SAT", "SAT_SYM"])
 def test_casts_are_those_of_the_reference(rounding: str, overflow: str) -> None:
     rng = np.random.default_rng(len(rounding) * 10 + len(overflow))
-    for seed in range(60):
+    for seed in range(200):
         wire, values = wires(seed)
         signed = bool(rng.integers(2))
         width = int(rng.integers(1 + signed, 12))

@@ -164,7 +164,10 @@ def _limit(wire: FVariable, kind: FixedType) -> FVariable:
     beyond = above.unary_bit_op("any")
     end: FVariable | float = most
     if wire.low < least:
-        beyond = beyond & ~above.unary_bit_op("all")
+        if (
+            above.kif[2] == -integer
+        ):  # all bits set is the value just below zero; no such value on a coarser grid
+            beyond = beyond & ~above.unary_bit_op("all")
         end = wire.msb_mux(least, most) if wire.high > most else least
     elif wire.low < 0:
         beyond = _floor(wire.relu(), -integer).unary_bit_op("any")
