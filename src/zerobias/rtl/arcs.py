@@ -26,7 +26,9 @@ _PATH = re.compile(
     r"\(\s*(?P<edge>posedge|negedge)?\s*(?P<source>\w+)(?:\s*\[\s*(?P<source_bit>\d+)\s*\])?\s*[*=]>\s*"
     r"\(?\s*(?P<target>\w+)(?:\s*\[\s*(?P<target_bit>\d+)\s*\])?[^;]*?\)\s*=\s*(?P<delay>\d+)\s*;"
 )
-_SETUP = re.compile(r"\$setup\(\s*(?P<port>\w+)(?:\s*\[\s*(?P<bit>\d+)\s*\])?\s*,[^;]*?,\s*(?P<time>\d+)\s*\)\s*;")
+_SETUP = re.compile(
+    r"\$setup\(\s*(?P<port>\w+)(?:\s*\[\s*(?P<bit>\d+)\s*\])?\s*,[^;]*?,\s*(?P<time>\d+)\s*\)\s*;"
+)
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from alkaid.types import CombLogic, Op
 
 from zerobias.errors import UnsupportedError
 from zerobias.rtl.arcs import CellArcs
+from zerobias.rtl.pipeline import Cut
 from zerobias.rtl.timing import NET_PS
 
-__all__ = ["Schedule", "schedule"]
+__all__ = ["schedule"]
 
 _LUT_PS = 240
 """Delay of a LUT on a late input: mapping puts those on its fast pins."""
@@ -39,19 +39,10 @@ Span = tuple[int, Arrivals]
 """log2 of the worth of the lowest bit, and the arrivals."""
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """alkaid's program with the stage of each operation as its time; ``stages`` of combinational logic."""
-
-    logic: CombLogic
-    stages: int
-
-
-def schedule(logic: CombLogic, stage_ps: float, arcs: Mapping[str, CellArcs]) -> Schedule:
+def schedule(logic: CombLogic, stage_ps: float, arcs: Mapping[str, CellArcs]) -> Cut:
     """Cut ``logic`` into stages of at most ``stage_ps`` from clock edge to set-up, where operations allow it.
 
-    alkaid's ``to_pipeline`` with ``n_stages`` cuts the returned program exactly there: operations of stage s
-    (from 0) carry times in (s, s + 1], the last one the number of stages.
+    Each operation gets its stage and the time in ns at which its last bit is ready there.
     """
     model = _Delays(logic, arcs)
     launch = arcs["FDRE"].launch["Q", 0]
@@ -75,25 +66,12 @@ def schedule(logic: CombLogic, stage_ps: float, arcs: Mapping[str, CellArcs]) ->
                 now, bits = now + 1, later
         stage.append(now)
         ready.append(bits)
-    stages = max(stage, default=0) + 1
-    # Within a stage, times keep the order of the program, in which operands come first.
-    times = [s + (index + 1) / (len(stage) + 1) for index, s in enumerate(stage)]
-    times[times.index(max(times))] = float(stages)
-    ops = [op._replace(latency=time) for op, time in zip(logic.ops, times, strict=True)]
-    return Schedule(
-        CombLogic(
-            logic.shape,
-            logic.inp_shifts,
-            logic.out_idxs,
-            logic.out_shifts,
-            logic.out_negs,
-            ops,
-            logic.carry_size,
-            logic.adder_size,
-            logic.lookup_tables,
-        ),
-        stages,
-    )
+    places: list[tuple[int, float]] = []
+    for op, now, bits in zip(logic.ops, stage, ready, strict=True):
+        # An operation may take only early bits; it still comes after its operands.
+        before = [places[source][1] for source in op.input_ids if stage[source] == now]
+        places.append((now, max([max(bits, default=0) / 1e3, *before])))
+    return tuple(places)
 
 
 class _Delays:
@@ -177,7 +155,11 @@ class _Delays:
             block += [("DI", k, t) for k, t in enumerate(data[first : first + 4])]
             block.append(("CI", 0, carry))
             for k in range(min(4, len(select) - first)):
-                arriving = [t + self._into[port, bit, "O"][k] for port, bit, t in block if self._into[port, bit, "O"][k]]
+                arriving = [
+                    t + self._into[port, bit, "O"][k]
+                    for port, bit, t in block
+                    if self._into[port, bit, "O"][k]
+                ]
                 sums.append(max(arriving))
             carry = max(t + self._into[port, bit, "CO"][3] for port, bit, t in block)
         return sums

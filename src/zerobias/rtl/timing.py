@@ -7,6 +7,9 @@ its arc (:mod:`zerobias.rtl.arcs`), a net its stated delay. Nets that do not lea
 * into a wide multiplexer (``MUXF7``, ``MUXF8``) from the LUTs and multiplexers below it;
 * from a LUT, a carry sum or a multiplexer to the one register it feeds.
 
+The inputs of a LUT are interchangeable, and routers use that: its latest input gets its fastest pin. Which one
+that is follows from the arrival times of the round before; the best of :data:`_ROUNDS` rounds counts.
+
 A carry position selected by anything but a LUT passes a route-through LUT. An inverter vanishes in a LUT that
 reads it and is a LUT itself anywhere else. Placement and routing are not known, so nothing here is calibrated:
 :data:`NET_PS` is a round figure for a short net, :data:`NET_RANGE_PS` the spread the fmax is stated for.
@@ -39,6 +42,7 @@ CLOCK_UNCERTAINTY_PS = 100
 _ROUTE_THROUGH = ("LUT1", ("I0", 0), ("O", 0))
 _UNTIMED = ("BUFG", "GND", "VCC")
 _NEVER = -(2**40)
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,17 @@ def arrivals(netlist: Netlist, arcs: Mapping[str, CellArcs], *, net_ps: int = NE
     Raises ``UnsupportedError`` for a type of cell without delays and ``DataError`` for a combinational loop
     or a design without any path.
     """
-    edges = _edges(netlist, arcs, net_ps)
-    arrival = _longest(edges, netlist)
-    worst = int(arrival[edges.end])
+    nets = _NetDelays(netlist, arcs, net_ps)
+    pins: Mapping[str, IntArray] = {}
+    best: tuple[int, _Edges, IntArray] | None = None
+    for _ in range(_ROUNDS):
+        edges = _edges(netlist, arcs, nets, pins)
+        arrival = _longest(edges, netlist)
+        if best is None or arrival[edges.end] < best[0]:
+            best = int(arrival[edges.end]), edges, arrival
+        pins = _lut_delays(netlist, arcs, nets, arrival)
+    assert best is not None
+    worst, edges, arrival = best
     if worst < 0:
         raise DataError(f"netlist {netlist.top} has no path from a register or input to a register or output")
     steps: list[Step] = []
@@ -122,7 +134,7 @@ class _Edges:
         source: IntArray | int,
         target: IntArray | int,
         net: IntArray | int,
-        cell: int,
+        cell: IntArray | int,
         label: tuple[str, tuple[str, ...], str, str],
     ) -> None:
         """Edges of one arc of all cells of a type; ``label`` is (type, names, input, output)."""
@@ -145,15 +157,17 @@ class _Edges:
         return Step(name, kind, source, target, int(self.net[edge]), int(self.cell[edge]), arrival)
 
 
-def _edges(netlist: Netlist, arcs: Mapping[str, CellArcs], net_ps: int) -> _Edges:
+def _edges(
+    netlist: Netlist, arcs: Mapping[str, CellArcs], nets: _NetDelays, pins: Mapping[str, IntArray]
+) -> _Edges:
+    """All edges; ``pins``: delays of the inputs of each LUT (inputs, cells) by type, in the arcs' order."""
     edges = _Edges(netlist)
-    nets = _NetDelays(netlist, arcs, net_ps)
     for name, port in netlist.ports.items():
         names = tuple(f"{name}[{bit}]" for bit in range(len(port.nets)))
         if port.direction == "input":
             edges.add(edges.begin, port.nets, 0, 0, ("port", names, "", name))
         else:
-            edges.add(port.nets, edges.end, net_ps, 0, ("port", names, name, ""))
+            edges.add(port.nets, edges.end, nets.outside_ps, 0, ("port", names, name, ""))
     for cells in netlist:
         if cells.type in _UNTIMED:
             continue
@@ -165,11 +179,15 @@ def _edges(netlist: Netlist, arcs: Mapping[str, CellArcs], net_ps: int) -> _Edge
         known = arcs[cells.type]
         for pin, delay in known.launch.items():
             if pin in cells.outputs:
-                edges.add(edges.begin, cells.outputs[pin], 0, delay, (cells.type, cells.names, "clock", _text(pin)))
-        for (source, target), delay in known.paths.items():
+                edges.add(
+                    edges.begin, cells.outputs[pin], 0, delay, (cells.type, cells.names, "clock", _text(pin))
+                )
+        for index, ((source, target), delay) in enumerate(known.paths.items()):
             if source in cells.inputs and target in cells.outputs:
                 label = (cells.type, cells.names, _text(source), _text(target))
-                own = 0 if cells.type == "INV" else delay  # counted where it is read
+                own: IntArray | int = 0 if cells.type == "INV" else delay  # counted where it is read
+                if cells.type in pins:
+                    own = pins[cells.type][index]
                 edges.add(cells.inputs[source], cells.outputs[target], nets.into(cells, source), own, label)
         for pin, time in known.setup.items():
             if pin in cells.inputs:
@@ -187,7 +205,7 @@ class _NetDelays:
     """Delay of the net into a pin, by the rules of the module's text."""
 
     def __init__(self, netlist: Netlist, arcs: Mapping[str, CellArcs], net_ps: int) -> None:
-        self._net_ps = net_ps
+        self.outside_ps = net_ps
         self._pass_ps = arcs["LUT1"].paths[("I0", 0), ("O", 0)]
         kinds = netlist.types
         driver = netlist.driver
@@ -227,7 +245,23 @@ class _NetDelays:
             free = inside & (self._registers[nets] == 1)
         elif cells.type.startswith("LUT"):
             free, extra = inverter, np.zeros(len(nets), dtype=np.int64)
-        return np.where(free, 0, self._net_ps) + extra
+        return np.where(free, 0, self.outside_ps) + extra
+
+
+def _lut_delays(
+    netlist: Netlist, arcs: Mapping[str, CellArcs], nets: _NetDelays, arrival: IntArray
+) -> dict[str, IntArray]:
+    """Delays of the inputs of every LUT (inputs, cells) with its latest input on its fastest pin."""
+    found = {}
+    for cells in netlist.of("LUT"):
+        sources = [source for source, _ in arcs[cells.type].paths]
+        fastest = np.sort(list(arcs[cells.type].paths.values()))
+        at = np.stack([arrival[cells.inputs[pin]] + nets.into(cells, pin) for pin in sources])
+        latest = np.argsort(-at, axis=0, kind="stable")
+        delays = np.empty_like(at)
+        np.put_along_axis(delays, latest, np.broadcast_to(fastest[:, None], at.shape), axis=0)
+        found[cells.type] = delays
+    return found
 
 
 def _longest(edges: _Edges, netlist: Netlist) -> IntArray:

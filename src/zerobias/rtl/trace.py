@@ -41,6 +41,7 @@ from zerobias.fixed import (
     Sum,
     Table,
 )
+from zerobias.rtl.squares import square
 from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, tree
 
 __all__ = ["Circuit", "trace", "traces"]
@@ -233,7 +234,7 @@ def _reshape(op: Reshape, inputs: list[Wires], frac: int) -> Wires:
 
 @traces(Square)
 def _square(op: Square, inputs: list[Wires], frac: int) -> Wires:
-    return _each(multiply, inputs[0], inputs[0])
+    return _each(square, inputs[0])
 
 
 @traces(Sum)

@@ -161,12 +161,12 @@ def _passes(log: Path, progress: Callable[[str], None] | None) -> Iterator[None]
         while True:
             ended = done.wait(_POLL_S)
             if log.is_file():
-                with log.open(errors="replace") as stream:
+                with log.open("rb") as stream:
                     stream.seek(position)
                     text = stream.read()
-                whole = text[: text.rfind("\n") + 1]
-                position += len(whole.encode(errors="replace"))
-                for line in whole.splitlines():
+                whole = text[: text.rfind(b"\n") + 1]
+                position += len(whole)
+                for line in whole.decode(errors="replace").splitlines():
                     found = _PASS.match(line)
                     if found and found[1] != last:
                         last = found[1]
