@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zerobias.contract import Contract, TypeField
 from zerobias.errors import DataError, SpecError
-from zerobias.rtl.pipeline import cut, cut_into, delays, pipelined, stages_of
+from zerobias.rtl.pipeline import Cut, cut, cut_into, delays, pipelined, stages_of
 from zerobias.rtl.sources import Language, core_source, top_source
 from zerobias.rtl.trace import Circuit
 from zerobias.specs import validate
@@ -88,17 +88,20 @@ def write_design(
     name: str,
     stages: int | None = None,
     delay_scale: float = 1.0,
+    places: Cut | None = None,
 ) -> RtlDesign:
     """Write a circuit as a pipeline for the target's clock to ``folder``, replacing what was there.
 
     The pipeline has ``stages`` stages when given. Otherwise it is cut where the planned delays, times
-    ``delay_scale``, reach the usable part of the target's clock period. Raises ``SpecError`` when ``stages``
+    ``delay_scale``, reach the usable part of the target's clock period. ``places`` gives the cut itself. Raises ``SpecError`` when ``stages``
     or ``delay_scale`` is no positive number.
     """
     if delay_scale <= 0 or (stages is not None and stages < 1):
         raise SpecError(f"stages {stages} and delay_scale {delay_scale}: give positive numbers")
     planned = [delay * delay_scale for delay in delays(circuit.logic)]
-    if stages is None:
+    if places is not None:
+        pass
+    elif stages is None:
         places = cut(circuit.logic, target.clock_ns * _USABLE_CLOCK, planned)
     else:
         places = cut_into(circuit.logic, stages, planned)

@@ -42,7 +42,8 @@ from zerobias.fixed import (
     Table,
 )
 from zerobias.rtl.limits import check_size
-from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, square, tree
+from zerobias.rtl.squares import square
+from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, tree
 from zerobias.targets import Target
 
 __all__ = ["Circuit", "trace", "traces"]
