@@ -53,8 +53,12 @@ def run_local(chunks: Sequence[Chunk], workers: int) -> Generator[None, None, No
         while waiting or running:
             while waiting and len(running) < workers:
                 worker = idle.pop() if idle else _Worker()
-                chunk = waiting.popleft()
-                running[worker.pool.submit(make, chunk)] = worker, chunk
+                try:
+                    future = worker.pool.submit(make, waiting[0])
+                except BrokenProcessPool:  # it died while it had nothing to do
+                    worker.pool.shutdown()
+                    continue
+                running[future] = worker, waiting.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 worker, chunk = running.pop(future)
                 idle.append(worker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +13,12 @@ from zerobias.executor.chunks import ChunkFunction, plan, sweep
 from zerobias.executor.cluster import run_dask
 from zerobias.executor.local import run_local
 
-__all__ = ["EXECUTORS", "run_chunks"]
+__all__ = ["EXECUTORS", "Run", "run_chunks"]
 
 EXECUTORS = ("local", "dask")
+
+Run = Callable[..., tuple[Path, ...]]
+""":func:`run_chunks`, or a ``functools.partial`` of it that says executor, workers and cluster."""
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ def run_chunks(
     specs: Iterable[Any],
     folder: Path,
     *,
+    names: Sequence[str] | None = None,
     executor: Literal["local", "dask"] = "local",
     workers: int = 2,
     cluster: Any = None,
@@ -33,10 +37,11 @@ def run_chunks(
     """Files of the chunks in the order of ``specs``, the same bytes whatever the executor and the workers.
 
     ``function(spec, path)`` writes one file from one spec. It lives at the top level of a module, its
-    result depends on the spec alone, and each spec is plain JSON. Chunk ``i`` becomes ``chunk-0000i`` and
-    a manifest of spec, function, package version and SHA-256. A chunk that agrees with its manifest is
-    kept, any other one is made again, and so is one whose worker was killed. ``folder`` takes one run at a
-    time.
+    result depends on the spec alone, and each spec is plain JSON. Chunk ``i`` becomes ``chunk-0000i``, or
+    ``names[i]``, and a manifest of spec, function, package version and SHA-256. A chunk that agrees with
+    its manifest is kept, any other one is made again, and so is one whose worker was killed. ``folder``
+    takes one run at a time; other files in it are left alone, and ``function`` finds them in
+    ``path.parents[1]``.
 
     ``local`` starts ``workers`` processes; so does ``dask``, unless ``cluster`` is a scheduler address or
     a :func:`dask_cluster`. ``progress`` is called with (done, total).
@@ -51,12 +56,13 @@ def run_chunks(
     if cluster is not None and executor != "dask":
         raise SpecError(f"executor {executor!r} takes no cluster: use executor 'dask'")
     folder = folder.absolute()  # workers may run elsewhere
-    chunks = plan(function, list(specs), folder)
+    chunks = plan(function, list(specs), folder, names)
     folder.mkdir(parents=True, exist_ok=True)
-    sweep(folder)
+    sweep(chunks)
     waiting = [chunk for chunk in chunks if not chunk.is_done()]
     done = len(chunks) - len(waiting)
-    log.info("%d of %d chunks are done already in %s", done, len(chunks), folder)
+    if done:
+        log.info("%d of %d chunks are done already in %s", done, len(chunks), folder)
     report = progress or (lambda done, total: None)
     report(done, len(chunks))
     if waiting:
@@ -66,5 +72,5 @@ def run_chunks(
                 for finished, _ in enumerate(run, start=done + 1):
                     report(finished, len(chunks))
         finally:
-            sweep(folder)
+            sweep(chunks)
     return tuple(chunk.path for chunk in chunks)

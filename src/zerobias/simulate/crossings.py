@@ -6,20 +6,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.errors import SpecError
+from zerobias.simulate.arrays import load
 from zerobias.simulate.overlay import Crossings, count_muons, overlay
-from zerobias.simulate.pool import Pool, chunk_seed
+from zerobias.simulate.pool import chunk_seed
 from zerobias.simulate.spec import Detector, ZeroBiasCard
 from zerobias.simulate.strata import Strata
-from zerobias.simulate.towers import Deposits, deposit
+from zerobias.simulate.towers import Deposits
 
 __all__ = [
     "SIGNAL_SHARES",
@@ -69,19 +72,21 @@ class Simulation:
     signals: tuple[Deposits, ...]
 
     @classmethod
-    def load(cls, pool: Pool, card: ZeroBiasCard, detector: Detector) -> Simulation:
-        """From a pool whose chunks are all on disk."""
+    def load(cls, path: Path) -> Simulation:
+        """From a file of :func:`~zerobias.simulate.stages.make_deposits` and the deposits beside it."""
+        plan = json.loads(path.read_text())
 
-        def deposits(group: Sequence[Any]) -> Deposits:
-            return join([deposit(pool.particles(chunk), detector, chunk.seed) for chunk in group])
+        def deposits(names: Sequence[str]) -> list[Deposits]:
+            return [load(path.parent / name, Deposits) for name in names]
 
-        sizes = [sum(chunk.events for chunk in group) for group in pool.slices]
+        slices = [deposits(names) for names in plan["slices"]]
+        sizes = [sum(len(part) for part in group) for group in slices]
         return cls(
-            detector,
-            pool.strata(card),
-            deposits([chunk for group in pool.slices for chunk in group]),
+            Detector.model_validate(plan["detector"]),
+            Strata(**plan["strata"]),
+            join([part for group in slices for part in group]),
             tuple(int(s) for s in np.concatenate([[0], np.cumsum(sizes)])),
-            tuple(deposits(group) for group in pool.signals),
+            tuple(join(deposits(names)) for names in plan["signals"]),
         )
 
     def run(self, chunk: OverlayChunk) -> Crossings:
@@ -144,9 +149,12 @@ class Simulation:
         return np.concatenate(interactions), np.concatenate(counts), np.concatenate(seeds)
 
 
-def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> list[OverlayChunk]:
+def plan_crossings(
+    card: ZeroBiasCard, strata: Strata, muons: Sequence[float], signals: int, seed: int
+) -> list[OverlayChunk]:
     """The chunks of a recipe: zero bias stratum by stratum, then the signals, each split by split.
 
+    ``muons``: for each split, :meth:`Simulation.muon_probability` of ``card.muon_min`` muons.
     The weights of the zero-bias crossings of a split sum to one.
     """
     chunks: list[OverlayChunk] = []
@@ -166,12 +174,7 @@ def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> lis
             signal = first if process else -1
             chunks.append(OverlayChunk(process, split, stratum, muons, size, weight, signal, own))
 
-    strata = simulation.strata
-    for split, share in enumerate(ZERO_BIAS_SHARES):
-        many = 0.0
-        if card.muon:
-            trial = chunk_seed(seed, "muons", split)
-            many = simulation.muon_probability(split, card.muon_min, trial)
+    for split, (share, many) in enumerate(zip(ZERO_BIAS_SHARES, muons, strict=True)):
         few = (0, card.muon_min - 1) if many else _ANY_MUONS
         parts = [(-1, few, card.natural, 1 - many)]
         parts += [(-1, (card.muon_min, 4), card.muon, many)] if many else []
@@ -180,7 +183,7 @@ def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> lis
             # At least one: a split without a stratum would lack its probability.
             events = max(1, round(wanted * share))
             add(0, split, stratum, muons, strata.probability(stratum) * part / events, 0, events)
-    for process in range(len(simulation.signals)):
+    for process in range(signals):
         for split, (start, stop) in enumerate(cuts(card.signal, SIGNAL_SHARES)):
             add(process + 1, split, None, _ANY_MUONS, 1.0, start, stop)
     return chunks
