@@ -17,6 +17,7 @@ from zerobias.shelves import shelf
 from zerobias.simulate import crossings, load_cards, make_pool, simulate_to_file
 from zerobias.simulate.crossings import OverlayChunk, Simulation, join, plan_crossings
 from zerobias.simulate.generate import Particles
+from zerobias.simulate.overlay import NO_LEADER, overlay
 from zerobias.simulate.pool import chunk_path, generate_chunk, plan_pool
 from zerobias.simulate.spec import ProcessCard, SliceCard, ZeroBiasCard
 from zerobias.simulate.strata import Strata
@@ -55,6 +56,24 @@ def toy() -> Simulation:
     ]
     strata = Strata((0.955, 0.03, 0.015), (False, True, True), 20.0, 3.0)
     return Simulation(DETECTOR, strata, join(parts), (0, 400, 600, 800), ())
+
+
+def test_leader_is_the_collision_with_the_hardest_deposits(toy: Simulation) -> None:
+    """Forced crossings are led by a hard slice, most by the one that was forced; each split by its own."""
+    chunks = [c for c in plan_crossings(toy_card(200, 0, 200), toy, 7) if c.stratum == 2]
+    assert [c.split for c in chunks] == [0, 1, 2]
+    leaders = [toy.run(chunk).leader for chunk in chunks]
+    assert all((leader >= toy.starts[2]).mean() > 0.9 for leader in leaders)
+    assert not set(leaders[0]) & set(leaders[1])
+    assert not set(leaders[1]) & set(leaders[2])
+
+
+def test_crossing_without_a_collision_has_no_leader(toy: Simulation) -> None:
+    none = np.zeros(0, np.int64), np.zeros(3, np.int64)
+    made = overlay(*none, toy.deposits, None, toy.deposits, DETECTOR, np.arange(3))
+    assert made.leader.tolist() == [NO_LEADER] * 3
+    made = overlay(*none, toy.deposits, np.array([5, 6, 7]), toy.deposits, DETECTOR, np.arange(3))
+    assert made.leader.tolist() == [5, 6, 7]
 
 
 def toy_card(natural: int, muon: int, forced: int) -> ZeroBiasCard:

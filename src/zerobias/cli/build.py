@@ -256,6 +256,7 @@ def _physics(model: Model, graph: Graph, events: EventSet, sample: str) -> Physi
         background=scores(background),
         background_weight=background.weight,
         background_npu=background.npu,
+        background_leader=background.collections.get("leader"),
         signals={name: scores(part) for name, part in signals.items()},
         signal_weight={name: part.weight for name, part in signals.items()},
         signal_npu={name: part.npu for name, part in signals.items()},
