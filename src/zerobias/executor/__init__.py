@@ -2,5 +2,6 @@
 
 from zerobias.executor.cluster import BatchJob, dask_cluster
 from zerobias.executor.run import EXECUTORS, Run, run_chunks
+from zerobias.executor.scheduler import BatchFile, runner
 
-__all__ = ["EXECUTORS", "BatchJob", "Run", "dask_cluster", "run_chunks"]
+__all__ = ["EXECUTORS", "BatchFile", "BatchJob", "Run", "dask_cluster", "run_chunks", "runner"]

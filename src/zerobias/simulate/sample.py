@@ -14,9 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zerobias.events import SHAPES, EventSet, file_digest, write
+from zerobias.events import SHAPES, EventSet, stamp, write
 from zerobias.executor import Run, run_chunks
-from zerobias.files import write_text
 from zerobias.simulate.crossings import plan_crossings
 from zerobias.simulate.generate import generator_version
 from zerobias.simulate.overlay import Crossings
@@ -24,7 +23,7 @@ from zerobias.simulate.pool import make_pool
 from zerobias.simulate.spec import Detector, ProcessCard, ZeroBiasCard, load_cards
 from zerobias.simulate.stages import make_crossings, make_deposits, muon_probabilities
 
-__all__ = ["simulate", "simulate_to_file", "write_stamped"]
+__all__ = ["simulate", "simulate_to_file"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -106,11 +105,6 @@ def simulate_to_file(
             progress=progress,
         )
     events = replace(events, provenance={**events.provenance, "scale": scale})
-    write_stamped(path, events)
-    return events
-
-
-def write_stamped(path: Path, events: EventSet) -> None:
-    """Write ``events`` to ``path``, and their SHA-256 beside it."""
     write(path, events)
-    write_text(path.with_name(path.name + ".sha256"), f"{file_digest(path)}  {path.name}\n")
+    stamp(path)
+    return events

@@ -78,7 +78,7 @@ def muon_probabilities(
     run: Run = run_chunks,
     progress: Progress = lambda step, done, total: None,
 ) -> tuple[float, ...]:
-    """For each split, the probability of at least ``card.muon_min`` muons (0 when none are made on purpose)."""
+    """For each split, the probability of ``card.muon_min`` muons or more; 0 when the recipe asks for none."""
     if not card.muon:
         return (0.0,) * len(ZERO_BIAS_SHARES)
     specs = [
