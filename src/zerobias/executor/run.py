@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from zerobias.errors import SpecError
-from zerobias.executor.chunks import ChunkFunction, plan, sweep
+from zerobias.errors import SpecError, ToolError
+from zerobias.executor.chunks import Chunk, ChunkFunction, plan, sweep
 from zerobias.executor.cluster import run_dask
 from zerobias.executor.local import run_local
 
@@ -46,8 +48,8 @@ def run_chunks(
     ``local`` starts ``workers`` processes; so does ``dask``, unless ``cluster`` is a scheduler address or
     a :func:`dask_cluster`. ``progress`` is called with (done, total).
 
-    Raises ``SpecError`` for a bad argument, ``ToolError`` when a chunk lost its worker three times or Dask
-    is missing, and whatever ``function`` raises; finished chunks stay.
+    Raises ``SpecError`` for a bad argument, ``ToolError`` when a chunk lost its worker three times, Dask is
+    missing or another run has the folder, and whatever ``function`` raises; finished chunks stay.
     """
     if executor not in EXECUTORS:
         raise SpecError(f"executor {executor!r} is unknown: use {' or '.join(EXECUTORS)}")
@@ -58,12 +60,24 @@ def run_chunks(
     folder = folder.absolute()  # workers may run elsewhere
     chunks = plan(function, list(specs), folder, names)
     folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        _run(chunks, folder, executor, workers, cluster, progress or (lambda done, total: None))
+    return tuple(chunk.path for chunk in chunks)
+
+
+def _run(
+    chunks: tuple[Chunk, ...],
+    folder: Path,
+    executor: Literal["local", "dask"],
+    workers: int,
+    cluster: Any,
+    report: Callable[[int, int], None],
+) -> None:
     sweep(chunks)
     waiting = [chunk for chunk in chunks if not chunk.is_done()]
     done = len(chunks) - len(waiting)
     if done:
         log.info("%d of %d chunks are done already in %s", done, len(chunks), folder)
-    report = progress or (lambda done, total: None)
     report(done, len(chunks))
     if waiting:
         run = run_local(waiting, workers) if executor == "local" else run_dask(waiting, workers, cluster)
@@ -73,4 +87,20 @@ def run_chunks(
                     report(finished, len(chunks))
         finally:
             sweep(chunks)
-    return tuple(chunk.path for chunk in chunks)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Own ``folder``; the operating system frees it when this process ends, however it ends."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ToolError(f"another run works in {folder}: wait until it ends or take another folder") from None
+    except OSError:
+        log.debug("%s cannot be locked: a file system without locks", folder)
+    try:
+        yield
+    finally:
+        os.close(handle)
