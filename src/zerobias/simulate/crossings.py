@@ -35,7 +35,6 @@ __all__ = [
 ]
 
 _CROSSINGS_PER_CHUNK = 500
-_TRIALS = 600_000
 _TRIES, _TRIES_MAX = 20_000, 400_000
 _ANY_MUONS = (0, 4)
 ZERO_BIAS_SHARES = (0.5, 0.2, 0.3)
@@ -99,15 +98,18 @@ class Simulation:
         own = self.signals[chunk.process - 1]
         return overlay(chosen, counts, self.deposits, signal, own, self.detector, seeds)
 
-    def muon_probability(self, split: int, least: int, seed: int) -> float:
-        """Fraction of crossings without a forced slice that hold at least ``least`` muons, by trial."""
+    def muon_probability(self, split: int, least: int, trials: int, seed: int) -> float:
+        """Fraction of crossings without a forced slice that hold at least ``least`` muons.
+
+        Found by ``trials`` crossings, rounded up to a multiple of 20 000.
+        """
         rng = np.random.default_rng(seed)
-        found = 0
-        for _ in range(_TRIALS // _TRIES):
+        found, rounds = 0, -(-trials // _TRIES)
+        for _ in range(rounds):
             chosen, counts = self.strata.draw(rng, -1, _TRIES, self._usable(split))
             seeds = rng.integers(2**32, size=_TRIES)
             found += int((count_muons(chosen, counts, self.deposits, self.detector, seeds) >= least).sum())
-        return found / (_TRIALS // _TRIES * _TRIES)
+        return found / (rounds * _TRIES)
 
     def _usable(self, split: int) -> list[NDArray[np.int64]]:
         """Pool events of each slice that belong to ``split``: splits share none."""

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 Progress = Callable[[str, int, int], None]
+_TRIALS = 600_000
 
 
 def make_deposits(
@@ -86,6 +87,7 @@ def muon_probabilities(
             "simulation": simulation.name,
             "split": split,
             "least": card.muon_min,
+            "trials": _TRIALS,
             "seed": chunk_seed(seed, "muons", split),
         }
         for split in range(len(ZERO_BIAS_SHARES))
@@ -118,7 +120,8 @@ def deposit_chunk(spec: dict[str, Any], path: Path) -> None:
 def muon_chunk(spec: dict[str, Any], path: Path) -> None:
     """Chunk function: the probability of many muons in one split."""
     simulation = _simulation(path.parents[1] / spec["simulation"])
-    path.write_text(json.dumps(simulation.muon_probability(spec["split"], spec["least"], spec["seed"])))
+    found = simulation.muon_probability(spec["split"], spec["least"], spec["trials"], spec["seed"])
+    path.write_text(json.dumps(found))
 
 
 def overlay_chunk(spec: dict[str, Any], path: Path) -> None:
