@@ -89,7 +89,7 @@ def plan(
     if len(names) != len(specs):
         raise SpecError(f"{len(names)} names for {len(specs)} chunks: give one each")
     for file, count in Counter(names).items():
-        if count > 1 or Path(file).name != file or file.startswith("."):
+        if count > 1 or not file or Path(file).name != file or file.startswith("."):
             raise SpecError(f"chunk name {file!r}: each is one file's own name and starts with no dot")
     return tuple(Chunk(name, spec, folder / file) for spec, file in zip(specs, names, strict=True))
 
