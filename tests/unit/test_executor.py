@@ -201,7 +201,8 @@ def test_a_function_that_writes_nothing_is_refused(functions: Any, tmp_path: Pat
 
 
 @EXECUTORS
-def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_ctrl_c_or_kill_leaves_whole_files_only(tmp_path: Path, kind: str, number: int) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import chunk_functions, pathlib, sys\n"
@@ -225,12 +226,18 @@ def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, kind: str) -> None:
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         # Returns when the last worker has closed its standard error, long before they would be done.
         _, errors = process.communicate(timeout=120)
-    assert errors.rstrip().endswith("KeyboardInterrupt")
-    assert process.returncode == -signal.SIGINT
-    assert contents(out) == expected(1)
+    assert process.returncode == -number
+    if number == signal.SIGINT:
+        assert errors.rstrip().endswith("KeyboardInterrupt")
+        assert contents(out) == expected(1)
+    assert (out / "chunk-00000").read_bytes() == expected(1)["chunk-00000"]
+    assert {path.name for path in out.glob("chunk-*")} == {"chunk-00000", "chunk-00000.json"}
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,13 @@ def test_sample_holds_what_the_cards_say(made: Path) -> None:
     assert events.collections["objects"][:, 9, 0].max() > 20
 
 
-def test_another_seed_is_another_sample(made: Path, cards: Path, here: Run, tmp_path: Path) -> None:
-    simulate_to_file(tmp_path / "other.h5", cards=cards, seed=4, run=here, pool=made / "pool")
-    assert (tmp_path / "other.h5").read_bytes() != (made / "serial.h5").read_bytes()
+def test_another_seed_has_other_collisions(made: Path, cards: Path) -> None:
+    _, card, processes = load_cards(cards)
+    own, other = (plan_pool(made / "pool", card, processes, seed) for seed in (card.seed, 4))
+    assert all(chunk_path(own.folder, chunk).is_file() for chunk in own.chunks)
+    assert not any(chunk_path(other.folder, chunk).is_file() for chunk in other.chunks)
+    seeds = [chunk.seed for chunk in (*own.chunks, *other.chunks)]
+    assert len(set(seeds)) == len(seeds) == 6
 
 
 def test_killed_workers_change_nothing(
