@@ -42,7 +42,7 @@ pileup_mean = 20.0
 pileup_sigma = 3.0
 natural = 40
 muon_min = 1
-muon = 10
+muon = [10]
 signal = 8
 seed = 3
 [tunes]

@@ -98,18 +98,20 @@ class Simulation:
         own = self.signals[chunk.process - 1]
         return overlay(chosen, counts, self.deposits, signal, own, self.detector, seeds)
 
-    def muon_probability(self, split: int, least: int, trials: int, seed: int) -> float:
-        """Fraction of crossings without a forced slice that hold at least ``least`` muons.
+    def muon_probabilities(self, split: int, trials: int, seed: int) -> NDArray[np.float64]:
+        """Shares of the crossings without a forced slice that hold 0, 1, 2, 3 and more muons.
 
         Found by ``trials`` crossings, rounded up to a multiple of 20 000.
         """
         rng = np.random.default_rng(seed)
-        found, rounds = 0, -(-trials // _TRIES)
-        for _ in range(rounds):
+        found = np.zeros(5, np.int64)
+        for _ in range(0, trials, _TRIES):
             chosen, counts = self.strata.draw(rng, -1, _TRIES, self._usable(split))
             seeds = rng.integers(2**32, size=_TRIES)
-            found += int((count_muons(chosen, counts, self.deposits, self.detector, seeds) >= least).sum())
-        return found / (rounds * _TRIES)
+            muons = count_muons(chosen, counts, self.deposits, self.detector, seeds)
+            found += np.bincount(muons, minlength=5)
+        shares: NDArray[np.float64] = found / found.sum()
+        return shares
 
     def _usable(self, split: int) -> list[NDArray[np.int64]]:
         """Pool events of each slice that belong to ``split``: splits share none."""
@@ -146,17 +148,17 @@ class Simulation:
             missing -= len(keep)
             if missing == chunk.events and tried >= _TRIES_MAX:
                 raise SpecError(
-                    f"none of {tried} crossings has {chunk.muons[0]} muons: set muon = 0 in zero_bias.toml"
+                    f"none of {tried} crossings has {chunk.muons[0]} muons: set muon = [] in zero_bias.toml"
                 )
         return np.concatenate(interactions), np.concatenate(counts), np.concatenate(seeds)
 
 
 def plan_crossings(
-    card: ZeroBiasCard, strata: Strata, muons: Sequence[float], signals: int, seed: int
+    card: ZeroBiasCard, strata: Strata, muons: Sequence[NDArray[np.float64]], signals: int, seed: int
 ) -> list[OverlayChunk]:
     """The chunks of a recipe: zero bias stratum by stratum, then the signals, each split by split.
 
-    ``muons``: for each split, :meth:`Simulation.muon_probability` of ``card.muon_min`` muons.
+    ``muons``: for each split, :meth:`Simulation.muon_probabilities`.
     The weights of the zero-bias crossings of a split sum to one.
     """
     chunks: list[OverlayChunk] = []
@@ -176,10 +178,16 @@ def plan_crossings(
             signal = first if process else -1
             chunks.append(OverlayChunk(process, split, stratum, muons, size, weight, signal, own))
 
-    for split, (share, many) in enumerate(zip(ZERO_BIAS_SHARES, muons, strict=True)):
-        few = (0, card.muon_min - 1) if many else _ANY_MUONS
-        parts = [(-1, few, card.natural, 1 - many)]
-        parts += [(-1, (card.muon_min, 4), card.muon, many)] if many else []
+    for split, (share, found) in enumerate(zip(ZERO_BIAS_SHARES, muons, strict=True)):
+        # Classes of muon numbers, the shares with that many or more; one without any is left to that below.
+        lows = [0, *(low for low in card.muon_classes if found[low:].any())]
+        shares = [*(float(found[low:].sum()) for low in lows), 0.0]
+        parts = [
+            (-1, (low, high - 1), wanted, share - above)
+            for low, high, wanted, share, above in zip(
+                lows, [*lows[1:], 5], [card.natural, *card.muon], shares, shares[1:], strict=False
+            )
+        ]
         parts += [(i, _ANY_MUONS, s.forced, 1.0) for i, s in enumerate(card.slice) if s.forced]
         for stratum, muons, wanted, part in parts:
             # At least one: a split without a stratum would lack its probability.

@@ -14,6 +14,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from zerobias.executor import Run, run_chunks
 from zerobias.files import sources_digest, write_text
 from zerobias.simulate.arrays import load, save
@@ -78,15 +81,14 @@ def muon_probabilities(
     *,
     run: Run = run_chunks,
     progress: Progress = lambda step, done, total: None,
-) -> tuple[float, ...]:
-    """For each split, the probability of ``card.muon_min`` muons or more; 0 when the recipe asks for none."""
+) -> list[NDArray[np.float64]]:
+    """For each split, :meth:`Simulation.muon_probabilities`; not tried for a recipe without muon classes."""
     if not card.muon:
-        return (0.0,) * len(ZERO_BIAS_SHARES)
+        return [np.array([1.0, 0, 0, 0, 0])] * len(ZERO_BIAS_SHARES)
     specs = [
         {
             "simulation": simulation.name,
             "split": split,
-            "least": card.muon_min,
             "trials": _TRIALS,
             "seed": chunk_seed(seed, "muons", split),
         }
@@ -94,7 +96,7 @@ def muon_probabilities(
     ]
     names = [f"muons-{short_digest(spec)}.json" for spec in specs]
     paths = run(muon_chunk, specs, simulation.parent, names=names, progress=partial(progress, "muons"))
-    return tuple(float(json.loads(path.read_text())) for path in paths)
+    return [np.array(json.loads(path.read_text()), np.float64) for path in paths]
 
 
 def make_crossings(
@@ -118,10 +120,10 @@ def deposit_chunk(spec: dict[str, Any], path: Path) -> None:
 
 
 def muon_chunk(spec: dict[str, Any], path: Path) -> None:
-    """Chunk function: the probability of many muons in one split."""
+    """Chunk function: the muon probabilities of one split."""
     simulation = _simulation(path.parents[1] / spec["simulation"])
-    found = simulation.muon_probability(spec["split"], spec["least"], spec["trials"], spec["seed"])
-    path.write_text(json.dumps(found))
+    found = simulation.muon_probabilities(spec["split"], spec["trials"], spec["seed"])
+    path.write_text(json.dumps(found.tolist()))
 
 
 def overlay_chunk(spec: dict[str, Any], path: Path) -> None:
