@@ -80,10 +80,6 @@ def score_files(
     twice = {path for path in files if [p.resolve() for p in files].count(path.resolve()) > 1}
     if twice:
         raise DataError(f"{min(twice)} is given twice: name each file once")
-    if not sum(file.events for file in found):
-        raise DataError(
-            f"{', '.join(str(path) for path in files)}: no events to score; give a file with some"
-        )
     if len({file.layout == _OWN for file in found}) > 1:
         own = next(file.path for file in found if file.layout == _OWN)
         foreign = next(file.path for file in found if file.layout != _OWN)
