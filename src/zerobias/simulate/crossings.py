@@ -154,11 +154,11 @@ class Simulation:
 
 
 def plan_crossings(
-    card: ZeroBiasCard, strata: Strata, muons: Sequence[NDArray[np.float64]], signals: int, seed: int
+    card: ZeroBiasCard, strata: Strata, muon_shares: Sequence[NDArray[np.float64]], signals: int, seed: int
 ) -> list[OverlayChunk]:
     """The chunks of a recipe: zero bias stratum by stratum, then the signals, each split by split.
 
-    ``muons``: for each split, :meth:`Simulation.muon_probabilities`.
+    ``muon_shares``: for each split, :meth:`Simulation.muon_probabilities`.
     The weights of the zero-bias crossings of a split sum to one.
     """
     chunks: list[OverlayChunk] = []
@@ -178,7 +178,7 @@ def plan_crossings(
             signal = first if process else -1
             chunks.append(OverlayChunk(process, split, stratum, muons, size, weight, signal, own))
 
-    for split, (share, found) in enumerate(zip(ZERO_BIAS_SHARES, muons, strict=True)):
+    for split, (share, found) in enumerate(zip(ZERO_BIAS_SHARES, muon_shares, strict=True)):
         # Classes of muon numbers, the shares with that many or more; one without any is left to that below.
         lows = [0, *(low for low in card.muon_classes if found[low:].any())]
         shares = [*(float(found[low:].sum()) for low in lows), 0.0]
