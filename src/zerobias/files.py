@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what a folder of them holds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "sources_digest", "write_text"]
+__all__ = ["replacing", "tree_digest", "write_text"]
 
 
 @contextmanager
@@ -29,10 +29,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text)
 
 
-def sources_digest(folder: Path) -> str:
-    """SHA-256 of the names and contents of all Python files below ``folder``."""
+def tree_digest(folder: Path | None, pattern: str = "*") -> str | None:
+    """SHA-256 of names and contents of all files below ``folder`` that fit ``pattern``; None for no folder."""
+    if folder is None:
+        return None
     state = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted(p for p in folder.rglob(pattern) if p.is_file()):
         content = path.read_bytes()
         state.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
     return state.hexdigest()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,14 +11,24 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from zerobias import __version__
-from zerobias.cli.console import AsJson, ModelName, ModelsFolder, emit, err, guarded, load_keras, out
-from zerobias.cli.scale import Executor, Scheduler, Workers, bars
+from zerobias.cli.console import (
+    AsJson,
+    ModelName,
+    ModelsFolder,
+    TargetName,
+    emit,
+    err,
+    guarded,
+    load_keras,
+    out,
+)
+from zerobias.cli.score import score
 from zerobias.cli.simulate import simulate
+from zerobias.cli.vendor import vendor
 from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
 from zerobias.errors import GateError, InputError
 from zerobias.events import default_sample, read
-from zerobias.executor import runner
 from zerobias.files import write_text
 from zerobias.shelves import build_root
 from zerobias.zoo import find_model, model_names, read_weights, with_contract, write_weights
@@ -45,9 +53,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-TargetName = Annotated[
-    str | None, typer.Option("--target", help="A board of firmware/targets; default: the model's own.")
-]
 Sample = Annotated[Path | None, typer.Option("--sample", help="Event file; default: the shipped sample.")]
 
 
@@ -202,37 +207,10 @@ def firmware(
         raise GateError(made.report.causes[0])
 
 
-@app.command()
-@guarded
-def score(
-    name: ModelName,
-    files: Annotated[list[Path], typer.Argument(help="Event files of any known layout.")],
-    output: Annotated[Path, typer.Option("--output", help="The HDF5 file of scores.")],
-    executor: Executor = "local",
-    workers: Workers = 2,
-    scheduler: Scheduler = None,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            "--chunks", help="Keep finished chunks in this folder; default: until the end.", file_okay=False
-        ),
-    ] = None,
-    models: ModelsFolder = None,
-    as_json: AsJson = False,
-) -> None:
-    """Score event files with the integer reference, exactly."""
-    model = find_model(name, models)
-    check_qkeras_owner()
-    from zerobias.score import score_files
+app.command()(vendor)
 
-    with bars("score") as progress, runner(executor, workers, scheduler) as run:
-        made = score_files(model, files, output, folder=folder, run=run, progress=partial(progress, "score"))
-    events = sum(file.events for file in made.files)
-    emit(
-        {"path": str(output), "events": events, **asdict(made)},
-        as_json,
-        f"{output}: {events} scores of {made.model}, {made.score_type}",
-    )
+
+app.command()(score)
 
 
 @app.command()

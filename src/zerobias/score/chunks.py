@@ -14,7 +14,7 @@ import zerobias
 from zerobias.contract import Contract
 from zerobias.errors import DataError
 from zerobias.events import read
-from zerobias.files import sources_digest
+from zerobias.files import tree_digest
 from zerobias.fixed import Graph, from_keras
 from zerobias.specs import load_toml
 from zerobias.zoo import Model, ModelSpec, digest, load_keras, read_weights
@@ -30,8 +30,8 @@ def model_key(model: Model) -> str:
     parts = [
         model.spec.model_dump(mode="json", include={"name", "version", "network", "contract"}),
         digest(read_weights(model.weights_path("quantised"))),
-        sources_digest(model.folder),
-        sources_digest(Path(zerobias.__file__).parent),
+        tree_digest(model.folder, "*.py"),
+        tree_digest(Path(zerobias.__file__).parent, "*.py"),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.executor import Run, run_chunks
-from zerobias.files import sources_digest, write_text
+from zerobias.files import tree_digest, write_text
 from zerobias.simulate.arrays import load, save
 from zerobias.simulate.crossings import ZERO_BIAS_SHARES, OverlayChunk, Simulation
 from zerobias.simulate.generate import Particles
@@ -52,7 +52,7 @@ def make_deposits(
     """Deposits of every chunk of ``pool``. Gives the file that :meth:`Simulation.load` takes."""
     # Unlike collisions, all that follows is quick to make again: files of other code are not used.
     common = {
-        "code": sources_digest(Path(__file__).parent),
+        "code": tree_digest(Path(__file__).parent, "*.py"),
         "detector": detector.model_dump(mode="json"),
     }
     specs = [

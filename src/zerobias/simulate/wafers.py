@@ -23,7 +23,7 @@ from zerobias.errors import SpecError
 from zerobias.events import SPLITS, EventSet, stamp, write
 from zerobias.events.wafer import PITCH_CM, cell_of
 from zerobias.executor import Run, run_chunks
-from zerobias.files import sources_digest, write_text
+from zerobias.files import tree_digest, write_text
 from zerobias.simulate.arrays import load, save
 from zerobias.simulate.generate import Particles, generator_version
 from zerobias.simulate.hgcal import Hgcal, load_hgcal
@@ -176,7 +176,7 @@ def simulate_wafers(
                 f"slice {number} of the pool has {events} events: each split needs its own, make at least 4"
             )
     plan = {
-        "code": sources_digest(Path(__file__).parent),
+        "code": tree_digest(Path(__file__).parent, "*.py"),
         "hgcal": hgcal.model_dump(mode="json"),
         "probabilities": probabilities,
         "slices": [[chunk_path(pool.folder, chunk).name for chunk in group] for group in pool.slices],
