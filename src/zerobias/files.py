@@ -30,7 +30,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def tree_digest(folder: Path | None, pattern: str = "*") -> str | None:
-    """SHA-256 of names and contents of all files below ``folder`` that fit ``pattern``; None for no folder."""
+    """SHA-256 of names and contents of files below ``folder`` that fit ``pattern``; None for no folder."""
     if folder is None:
         return None
     state = hashlib.sha256()
