@@ -22,6 +22,7 @@ from zerobias.cli.console import (
     load_keras,
     out,
 )
+from zerobias.cli.score import score
 from zerobias.cli.simulate import simulate
 from zerobias.cli.vendor import vendor
 from zerobias.contract import fit_contract, markdown_table
@@ -207,6 +208,9 @@ def firmware(
 
 
 app.command()(vendor)
+
+
+app.command()(score)
 
 
 @app.command()
