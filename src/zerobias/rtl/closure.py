@@ -27,7 +27,7 @@ __all__ = ["Attempt", "close_timing"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 4
-_PLANNED_SHARE = 1.35
+_PLANNED_SHARE = 1.1
 """Planned over real delay of a stage: synthesis merges roundings, saturations and additions of constants that
 the plan counts one by one. Measured on AXOL1TL (docs/explanation/synthesis.md)."""
 

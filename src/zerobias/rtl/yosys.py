@@ -96,7 +96,7 @@ def synthesise(
 ) -> Synthesis:
     """Map the Verilog ``sources`` with top module ``top`` to the cells of ``part``; results go to ``folder``.
 
-    A netlist made before from the same sources, version and options is taken as it is. ``progress`` is
+    A netlist made before from the same sources, version and script is taken as it is. ``progress`` is
     called with the name of each Yosys pass. Raises ``ToolError`` (missing, failed, killed, out of memory or
     of time) and ``SpecError`` (unknown family); the folder then holds the log and no netlist.
     """
@@ -113,8 +113,14 @@ def synthesise(
         written, usage, script = (Path(scratch) / name for name in ("netlist.json", "usage.json", "run.ys"))
         files = " ".join(f'"{path.resolve()}"' for path in sources)
         script.write_text(
-            f"read_verilog {files}\nsynth_xilinx -family {family} {_OPTIONS} -top {top}\n"
-            f'write_json "{written}"\n'
+            "".join(
+                f"{line}\n"
+                for line in (
+                    f"read_verilog {files}",
+                    *_script(family, top),
+                    f'write_json "{written}"',
+                )
+            )
         )
         command = [sys.executable, "-c", _CHILD, str(script), str(usage)]
         with _passes(log, progress):
@@ -131,8 +137,21 @@ def synthesise(
 _PATHS = ("netlist", "log")
 
 
+def _script(family: str, top: str) -> tuple[str, ...]:
+    """Yosys' commands between reading and writing."""
+    synth = f"synth_xilinx -family {family} {_OPTIONS} -top {top}"
+    return (
+        f"{synth} -run begin:map_ffs",
+        # Resets and enables Yosys made out of logic become logic again: their pins are slow to set up.
+        "dfflegalize -cell $_DFF_P_ 01",
+        "dfflegalize -cell $_SDFFE_PP0P_ 01 -cell $_SDFFE_PP1P_ 01",
+        "techmap -map +/xilinx/ff_map.v",
+        f"{synth} -run map_luts:edif",
+    )
+
+
 def _digest(sources: Sequence[Path], top: str, family: str) -> str:
-    state = hashlib.sha256(repr((yosys_version(), _OPTIONS, family, top, len(sources))).encode())
+    state = hashlib.sha256(repr((yosys_version(), _script(family, top), len(sources))).encode())
     for path in sorted(sources, key=lambda p: p.name):
         content = path.read_bytes()
         state.update(f"{path.name} {len(content)}\n".encode() + content)
