@@ -1,8 +1,8 @@
-"""Synthesis with Yosys: Verilog -> netlist of the part's cells, kept with the digest of what it was made from.
+"""Synthesis with Yosys: Verilog -> netlist of the part's cells, kept with the digest of its inputs.
 
 Yosys runs in a process of its own, so that it can be stopped and its time and memory limited. DSP and block
-RAM are not used: the circuits here are made of constants' adders, and every trigger budget asks for 0 of both.
-Shift registers stay flip-flops: a LUT used as one answers 1.5 ns after the clock, too late for these clocks.
+RAM are not used: the circuits here are adders of constants, and trigger budgets ask for 0 of both. Shift
+registers stay flip-flops: a LUT used as one answers 1.5 ns after the clock, too late for these clocks.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from zerobias.errors import SpecError, ToolError
 from zerobias.files import write_text
@@ -158,9 +159,9 @@ def _digest(sources: Sequence[Path], top: str, family: str) -> str:
     return state.hexdigest()
 
 
-def _kept(record: Path, netlist: Path) -> dict[str, object] | None:
+def _kept(record: Path, netlist: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, object] = json.loads(record.read_text())
+        found: dict[str, Any] = json.loads(record.read_text())
     except (OSError, ValueError):
         return None
     return found if netlist.is_file() and {"digest", "seconds", "peak_gb"} <= found.keys() else None
