@@ -142,7 +142,8 @@ def check_gates(netlist: Netlist, design: RtlDesign, raw: IntArray, expected: In
         first = int(wrong[0])
         raise GateError(
             f"netlist of {design.name} differs from the reference in {len(wrong)} of {len(raw)} events, "
-            f"first in event {first}: {found[first]} instead of {expected[first]}; synthesis changed the circuit"
+            f"first in event {first}: {found[first]} instead of {expected[first]}; "
+            "synthesis changed the circuit"
         )
 
 
