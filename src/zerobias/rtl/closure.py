@@ -27,7 +27,7 @@ __all__ = ["Attempt", "close_timing"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 4
-_PLANNED_SHARE = 0.92
+_PLANNED_SHARE = 0.9
 """Planned over real delay of the worst stage, as measured (docs/explanation/synthesis.md)."""
 
 _SHRINK, _SHRINKS = 0.97, 40
