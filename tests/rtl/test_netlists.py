@@ -197,6 +197,11 @@ def test_two_luts_that_select_carries_never_share_a_site() -> None:
     assert sites(lut(50, 10, 11), lut(51, 10, 11), both, register(60, 70), register(61, 71)) == (2, 2)
 
 
+def test_a_lut_that_selects_two_carries_has_a_copy_for_each() -> None:
+    both = cell("CARRY4", S=[50, 50, "0", "0"], DI=["0"] * 4, CI="0", CYINIT="0", O=[60, 61], CO=[90])
+    assert sites(lut(50, 10, 11), both, register(60, 70), register(61, 71)) == (2, 2)
+
+
 def test_an_inverter_is_a_lut_only_outside_luts() -> None:
     inverter = cell("INV", I=10, O=20)
     assert sites(inverter, lut(50, 20, 11)) == (1, 1)

@@ -1,23 +1,41 @@
 """Hardware: fixed-point graph -> Verilog and VHDL, cycle-accurate simulation, synthesis."""
 
+from zerobias.rtl.closure import Attempt, close_timing
 from zerobias.rtl.design import PortField, RtlDesign, RtlEstimate, read_design, write_design
+from zerobias.rtl.gates import check_gates, gate_scores
 from zerobias.rtl.limits import check_size
+from zerobias.rtl.netlist import Netlist, read_netlist
+from zerobias.rtl.packing import Resources, pack
 from zerobias.rtl.process import run_tool
 from zerobias.rtl.simulation import Simulation, compile_simulation, pack_events, simulate
+from zerobias.rtl.timing import Fmax, fmax
 from zerobias.rtl.trace import Circuit, trace, traces
+from zerobias.rtl.yosys import Synthesis, synthesise
 
 __all__ = [
+    "Attempt",
     "Circuit",
+    "Fmax",
+    "Netlist",
     "PortField",
+    "Resources",
     "RtlDesign",
     "RtlEstimate",
     "Simulation",
+    "Synthesis",
+    "check_gates",
     "check_size",
+    "close_timing",
     "compile_simulation",
+    "fmax",
+    "gate_scores",
+    "pack",
     "pack_events",
     "read_design",
+    "read_netlist",
     "run_tool",
     "simulate",
+    "synthesise",
     "trace",
     "traces",
     "write_design",

@@ -1,8 +1,8 @@
 """Close timing: cut, synthesise and time a circuit until its estimated fmax reaches the target's clock.
 
 The cut follows planned delays (:mod:`zerobias.rtl.schedule`), static timing of the netlist has the last word.
-When a try is too slow, the planned time of a stage shrinks in proportion to what was missed until the pipeline
-has at least one stage more. Each try is kept in its own folder and not made twice.
+When a try is too slow, the planned time of a stage shrinks in proportion to what was missed until the
+pipeline has at least one stage more. Each try is kept in its own folder and not made twice.
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ __all__ = ["Attempt", "close_timing"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 4
-_PLANNED_SHARE = 1.35
-"""Planned over real delay of a stage: synthesis merges roundings, saturations and additions of constants that
-the plan counts one by one. Measured on AXOL1TL (docs/explanation/synthesis.md)."""
+_PLANNED_SHARE = 0.9
+"""Planned over real delay of the worst stage, as measured (docs/explanation/synthesis.md)."""
 
 _SHRINK, _SHRINKS = 0.97, 40
 

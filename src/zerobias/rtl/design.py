@@ -93,8 +93,8 @@ def write_design(
     """Write a circuit as a pipeline for the target's clock to ``folder``, replacing what was there.
 
     The pipeline has ``stages`` stages when given. Otherwise it is cut where the planned delays, times
-    ``delay_scale``, reach the usable part of the target's clock period. ``places`` gives the cut itself. Raises ``SpecError`` when ``stages``
-    or ``delay_scale`` is no positive number.
+    ``delay_scale``, reach the usable part of the target's clock period. ``places`` gives the cut
+    itself. Raises ``SpecError`` when ``stages`` or ``delay_scale`` is no positive number.
     """
     if delay_scale <= 0 or (stages is not None and stages < 1):
         raise SpecError(f"stages {stages} and delay_scale {delay_scale}: give positive numbers")

@@ -126,7 +126,8 @@ def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int
         now, stream = (int(v) for v in np.argwhere(answered != expected)[0])
         raise GateError(
             f"netlist of {design.name}: out_valid is {int(answered[now, stream])} at clock {now} of stream "
-            f"{stream}, {design.latency} clocks after in_valid {int(expected[now, stream])}; the valid chain is wrong"
+            f"{stream}, {design.latency} clocks after in_valid {int(expected[now, stream])}; "
+            "the valid chain is wrong"
         )
     scores = np.zeros(len(raw), dtype=np.int64)
     scores[order] = found[offered + design.latency, np.arange(streams)]
@@ -140,8 +141,9 @@ def check_gates(netlist: Netlist, design: RtlDesign, raw: IntArray, expected: In
     if len(wrong):
         first = int(wrong[0])
         raise GateError(
-            f"netlist of {design.name} differs from the reference in {len(wrong)} of {len(raw)} events, first "
-            f"in event {first}: {found[first]} instead of {expected[first]}; synthesis changed the circuit"
+            f"netlist of {design.name} differs from the reference in {len(wrong)} of {len(raw)} events, "
+            f"first in event {first}: {found[first]} instead of {expected[first]}; "
+            "synthesis changed the circuit"
         )
 
 
@@ -152,9 +154,8 @@ class _Register:
         self.cells = cells
         pin, self._value = _REGISTERS[cells.type]
         self._force = cells.inputs[pin, 0]
-        for clocked in ("IS_C_INVERTED",):
-            if cells.parameter(clocked).any():
-                raise UnsupportedError(f"{cells.type} with {clocked} is not simulated: use one rising edge")
+        if cells.parameter("IS_C_INVERTED").any():
+            raise UnsupportedError(f"{cells.type} at the falling edge is not simulated: use one rising edge")
         if cells.type in ("FDCE", "FDPE") and self._force.any():
             raise UnsupportedError(f"{cells.type} with an asynchronous {pin}: use a synchronous reset")
         self._invert = {name: _mask(cells.parameter(f"IS_{name}_INVERTED"))[:, None] for name in ("D", pin)}
@@ -170,7 +171,8 @@ class _Register:
         enable = values[inputs["CE", 0]]
         force = values[self._force] ^ self._invert[self._pin]
         taken = held ^ ((held ^ data) & enable)
-        return taken | force if self._value else taken & ~force
+        after: Words = taken | force if self._value else taken & ~force
+        return after
 
 
 def _program(netlist: Netlist) -> list[Callable[[Words], None]]:

@@ -9,6 +9,7 @@ Vendor tools pair LUTs during placement, which is not known here. The rules:
 * a LUT that selects a carry position (``S``) occupies that position's site. Upper figure: it stays alone.
   Lower figure: it takes another LUT as its partner where the position's output multiplexer is free for it,
   that is where the carry's sum is unused or goes to one register only;
+* a LUT that selects several carry positions has a copy in each of their sites;
 * a LUT that works as memory or shift register counts as one site;
 * carry positions that pass a signal through an unused LUT are counted apart, as vendor reports do.
 """
@@ -39,8 +40,8 @@ _MEMORY_LUTS = {"RAM32X1S": 1, "RAM64X1S": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM
 class Resources:
     """Counts of a design; LUT sites lie between ``lut_low`` and ``lut_high`` (module's text).
 
-    ``luts`` counts LUTs before pairing, ``srl`` LUTs used as shift registers (included in both LUT figures),
-    ``route_through`` LUTs that only pass a signal into a carry chain (not included).
+    ``luts`` counts LUTs and copies before pairing, ``srl`` LUTs used as shift registers (included in both
+    LUT figures), ``route_through`` LUTs that only pass a signal into a carry chain (not included).
     """
 
     lut_low: int
@@ -77,7 +78,7 @@ def pack(netlist: Netlist) -> Resources:
 
 def _luts(netlist: Netlist) -> tuple[list[frozenset[int]], list[int]]:
     """Distinct input nets of every LUT, and its role."""
-    role = _roles(netlist)
+    role, copies = _roles(netlist), np.maximum(netlist.readers("CARRY", "S"), 1)
     behind = np.arange(netlist.nets)
     for cells in netlist.of("INV"):
         behind[cells.outputs["O", 0]] = cells.inputs["I", 0]
@@ -85,14 +86,15 @@ def _luts(netlist: Netlist) -> tuple[list[frozenset[int]], list[int]]:
     roles: list[int] = []
     for cells in netlist.of("LUT"):
         pins = np.stack([behind[nets] for (port, _), nets in cells.inputs.items() if port.startswith("I")])
-        inputs += [frozenset(int(net) for net in nets if net >= CONSTANT_NETS) for nets in pins.T]
-        roles += role[cells.outputs["O", 0]].tolist()
+        for nets, target in zip(pins.T, cells.outputs["O", 0], strict=True):
+            inputs += [frozenset(int(net) for net in nets if net >= CONSTANT_NETS)] * int(copies[target])
+            roles += [int(role[target])] * int(copies[target])
     others = _read_outside_luts(netlist)
     for cells in netlist.of("INV"):
         for source, target in zip(cells.inputs["I", 0], cells.outputs["O", 0], strict=True):
             if others[target]:
-                inputs.append(frozenset([int(source)]))
-                roles.append(int(role[target]))
+                inputs += [frozenset([int(source)])] * int(copies[target])
+                roles += [int(role[target])] * int(copies[target])
     return inputs, roles
 
 

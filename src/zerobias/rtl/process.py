@@ -41,7 +41,8 @@ def run_tool(
     """Run ``command`` in ``cwd``; its output goes to ``log``, which is written anew.
 
     ``memory_gb`` limits the address space of each process. ``env`` is the whole environment (default: this
-    process's). ``remedy`` says how to get a missing program; ``name`` is what messages call it. Raises ``ToolError`` unless it ends with 0.
+    process's). ``remedy`` says how to get a missing program; ``name`` is what messages
+    call it. Raises ``ToolError`` unless it ends with 0.
     """
     name = name or Path(command[0]).name
     settings = dict(os.environ if env is None else env)

@@ -1,10 +1,9 @@
-"""Where the pipeline is cut: each operation of a circuit gets the earliest stage in which its result is ready.
+"""Where the pipeline is cut: each operation gets the earliest stage in which its result is ready.
 
-alkaid cuts at equal steps of its own, uncalibrated times, so that a stage may hold anything between one and five
-adders. Here the arrival of every *bit* is followed through a stage with the same arcs as in static timing: an
-addition is a look-up table and a chain of carry cells, so the low bits of a sum are ready before its high bits
-and the next addition starts on them. An operation that would be ready later than the stage's time begins the
-next stage, where its operands come from registers.
+The arrival of every *bit* is followed through a stage with the same arcs as in static timing: an addition is
+a look-up table and a chain of carry cells, so the low bits of a sum are ready before its high bits, and the
+next addition starts on them. An operation that would be ready later than the stage's time begins the next
+stage, where its operands come from registers.
 
 The figures for logic that synthesis merges (rounding, saturation, ReLU) are approximate; the cut needs to be
 good, and static timing of the netlist has the last word (:mod:`zerobias.rtl.closure`).

@@ -1,18 +1,20 @@
 """Static timing of a mapped netlist: the longest path from register to register, and the fmax it allows.
 
-Arrival times run from clock edges and input ports through every cell to registers and output ports. A cell adds
-its arc (:mod:`zerobias.rtl.arcs`), a net its stated delay. Nets that do not leave a slice are free:
+Arrival times run from clock edges and input ports through every cell to registers and output ports. A cell
+adds its arc (:mod:`zerobias.rtl.arcs`), a net its stated delay. Nets that do not leave a slice are free:
 
-* carry out to carry in, and from a LUT to the one carry position it selects (``S``);
+* carry out to carry in, and from a LUT to the carry position it selects (``S``): a LUT that selects several
+  positions has a copy in each, as the hardware needs;
 * into a wide multiplexer (``MUXF7``, ``MUXF8``) from the LUTs and multiplexers below it;
 * from a LUT, a carry sum or a multiplexer to the one register it feeds.
 
-The inputs of a LUT are interchangeable, and routers use that: its latest input gets its fastest pin. Which one
-that is follows from the arrival times of the round before; the best of :data:`_ROUNDS` rounds counts.
+The inputs of a LUT are interchangeable, and routers use that: its latest input gets its fastest pin. Which
+one that is follows from the arrival times of the round before; the best of a few rounds counts.
 
-A carry position selected by anything but a LUT passes a route-through LUT. An inverter vanishes in a LUT that
-reads it and is a LUT itself anywhere else. Placement and routing are not known, so nothing here is calibrated:
-:data:`NET_PS` is a round figure for a short net, :data:`NET_RANGE_PS` the spread the fmax is stated for.
+A carry position selected by anything but a LUT passes a route-through LUT. An inverter vanishes in a LUT
+that reads it and is a LUT itself anywhere else. Placement and routing are not known, so nothing here is
+calibrated: :data:`NET_PS` is a round figure for a short net, :data:`NET_RANGE_PS` the spread the fmax is
+stated for.
 """
 
 from __future__ import annotations
@@ -213,7 +215,6 @@ class _NetDelays:
         self._inverter = self._driven(driver, kinds, "INV")
         self._carry = self._driven(driver, kinds, "CARRY")
         self._wide = self._driven(driver, kinds, "MUXF")
-        self._selects = netlist.readers("CARRY", "S")
         self._registers = netlist.readers("FD", "D")
         chained = np.zeros(netlist.nets, dtype=np.bool_)
         for cells in netlist.of("CARRY"):
@@ -234,7 +235,7 @@ class _NetDelays:
         free = np.zeros(len(nets), dtype=np.bool_)
         extra = np.where(inverter, self._pass_ps, 0)
         if cells.type.startswith("CARRY") and pin[0] == "S":
-            free = (lut | inverter) & (self._selects[nets] == 1)
+            free = lut | inverter
             extra = np.where(lut, 0, self._pass_ps)
         elif cells.type.startswith("CARRY") and pin[0] == "CI":
             free = self._chained[nets]

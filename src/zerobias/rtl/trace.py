@@ -42,8 +42,7 @@ from zerobias.fixed import (
     Table,
 )
 from zerobias.rtl.limits import check_size
-from zerobias.rtl.squares import square
-from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, tree
+from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, square, tree
 from zerobias.targets import Target
 
 __all__ = ["Circuit", "trace", "traces"]

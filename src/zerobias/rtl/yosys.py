@@ -1,8 +1,8 @@
-"""Synthesis with Yosys: Verilog -> netlist of the part's cells, kept with the digest of what it was made from.
+"""Synthesis with Yosys: Verilog -> netlist of the part's cells, kept with the digest of its inputs.
 
 Yosys runs in a process of its own, so that it can be stopped and its time and memory limited. DSP and block
-RAM are not used: the circuits here are made of constants' adders, and every trigger budget asks for 0 of both.
-Shift registers stay flip-flops: a LUT used as one answers 1.5 ns after the clock, too late for these clocks.
+RAM are not used: the circuits here are adders of constants, and trigger budgets ask for 0 of both. Shift
+registers stay flip-flops: a LUT used as one answers 1.5 ns after the clock, too late for these clocks.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from zerobias.errors import SpecError, ToolError
 from zerobias.files import write_text
@@ -96,7 +97,7 @@ def synthesise(
 ) -> Synthesis:
     """Map the Verilog ``sources`` with top module ``top`` to the cells of ``part``; results go to ``folder``.
 
-    A netlist made before from the same sources, version and options is taken as it is. ``progress`` is
+    A netlist made before from the same sources, version and script is taken as it is. ``progress`` is
     called with the name of each Yosys pass. Raises ``ToolError`` (missing, failed, killed, out of memory or
     of time) and ``SpecError`` (unknown family); the folder then holds the log and no netlist.
     """
@@ -113,8 +114,14 @@ def synthesise(
         written, usage, script = (Path(scratch) / name for name in ("netlist.json", "usage.json", "run.ys"))
         files = " ".join(f'"{path.resolve()}"' for path in sources)
         script.write_text(
-            f"read_verilog {files}\nsynth_xilinx -family {family} {_OPTIONS} -top {top}\n"
-            f'write_json "{written}"\n'
+            "".join(
+                f"{line}\n"
+                for line in (
+                    f"read_verilog {files}",
+                    *_script(family, top),
+                    f'write_json "{written}"',
+                )
+            )
         )
         command = [sys.executable, "-c", _CHILD, str(script), str(usage)]
         with _passes(log, progress):
@@ -131,17 +138,30 @@ def synthesise(
 _PATHS = ("netlist", "log")
 
 
+def _script(family: str, top: str) -> tuple[str, ...]:
+    """Yosys' commands between reading and writing."""
+    synth = f"synth_xilinx -family {family} {_OPTIONS} -top {top}"
+    return (
+        f"{synth} -run begin:map_ffs",
+        # Resets and enables Yosys made out of logic become logic again: their pins are slow to set up.
+        "dfflegalize -cell $_DFF_P_ 01",
+        "dfflegalize -cell $_SDFFE_PP0P_ 01 -cell $_SDFFE_PP1P_ 01",
+        "techmap -map +/xilinx/ff_map.v",
+        f"{synth} -run map_luts:edif",
+    )
+
+
 def _digest(sources: Sequence[Path], top: str, family: str) -> str:
-    state = hashlib.sha256(repr((yosys_version(), _OPTIONS, family, top, len(sources))).encode())
+    state = hashlib.sha256(repr((yosys_version(), _script(family, top), len(sources))).encode())
     for path in sorted(sources, key=lambda p: p.name):
         content = path.read_bytes()
         state.update(f"{path.name} {len(content)}\n".encode() + content)
     return state.hexdigest()
 
 
-def _kept(record: Path, netlist: Path) -> dict[str, object] | None:
+def _kept(record: Path, netlist: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, object] = json.loads(record.read_text())
+        found: dict[str, Any] = json.loads(record.read_text())
     except (OSError, ValueError):
         return None
     return found if netlist.is_file() and {"digest", "seconds", "peak_gb"} <= found.keys() else None

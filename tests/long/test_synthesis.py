@@ -1,0 +1,32 @@
+"""The shipped models through synthesis and gate-level simulation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zerobias.fixed import from_keras
+from zerobias.rtl import check_gates, close_timing, read_netlist, trace
+from zerobias.verify import read_golden
+from zerobias.zoo import find_model
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize(("name", "lut_percent"), [("axol1tl", 5.0), ("cicada", 15.0)])
+def test_model(name: str, lut_percent: float, tmp_path: Path) -> None:
+    """One cut of the model: inside the limits of time and memory, small, and equal to the reference."""
+    model = find_model(name)
+    circuit = trace(model.contract, from_keras(model.load(), model.contract))
+    (attempt,) = close_timing(circuit, model.target, tmp_path, name=name, tries=1)
+    assert attempt.synthesis.seconds < 600
+    assert attempt.synthesis.peak_gb < 8
+    assert attempt.resources.lut_high <= lut_percent / 100 * model.target.capacity.lut
+    assert (attempt.resources.dsp, attempt.resources.bram36) == (0, 0)
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    pick = np.unique(
+        np.r_[np.arange(0, len(golden.raw), 10), np.arange(len(golden.raw) - 100, len(golden.raw))]
+    )
+    check_gates(read_netlist(attempt.synthesis.netlist), attempt.design, golden.raw[pick], golden.score[pick])
