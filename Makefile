@@ -1,9 +1,10 @@
 # The verbs of zerobias; `make` alone lists them. Each does its own set-up in .venv.
 
-# The values of MODEL and TARGET are plain text, never expanded, and reach the shell through the environment.
+# The values of these are plain text, never expanded, and reach the shell through the environment.
 override MODEL := $(value MODEL)
 override TARGET := $(value TARGET)
-export MODEL TARGET
+override DESIGN := $(value DESIGN)
+export MODEL TARGET DESIGN
 
 .DEFAULT_GOAL := help
 .PHONY: bench help setup doctor firmware train golden simulate test test-long lint lock clean need-model
@@ -25,8 +26,8 @@ setup: $(STAMP) ## Create .venv with the locked dependencies
 doctor: $(STAMP) ## Print versions, who owns the import name qkeras, and tools found and missing
 	@$(BIN)/zerobias doctor
 
-firmware: need-model $(STAMP) ## MODEL=name Write, simulate and verify the firmware of a model, with a report; TARGET=name: on another board
-	@$(BIN)/zerobias firmware $${TARGET:+"--target=$$TARGET"} -- "$$MODEL"
+firmware: need-model $(STAMP) ## MODEL=name Write, simulate and verify the firmware of a model, with a report; TARGET=name: on another board; DESIGN=rtl: deploy the RTL
+	@$(BIN)/zerobias firmware $${TARGET:+"--target=$$TARGET"} $${DESIGN:+"--design=$$DESIGN"} -- "$$MODEL"
 
 train: need-model $(STAMP) ## MODEL=name Train a model from its seeds
 	@$(BIN)/zerobias train -- "$$MODEL"

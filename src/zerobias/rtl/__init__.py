@@ -1,6 +1,6 @@
 """Hardware: fixed-point graph -> Verilog and VHDL, cycle-accurate simulation, synthesis."""
 
-from zerobias.rtl.closure import Attempt, close_timing
+from zerobias.rtl.closure import Attempt, close_timing, planned_cut
 from zerobias.rtl.design import PortField, RtlDesign, RtlEstimate, read_design, write_design
 from zerobias.rtl.gates import check_gates, gate_scores
 from zerobias.rtl.limits import check_size
@@ -31,6 +31,7 @@ __all__ = [
     "gate_scores",
     "pack",
     "pack_events",
+    "planned_cut",
     "read_design",
     "read_netlist",
     "run_tool",

@@ -23,7 +23,7 @@ from zerobias.rtl.trace import Circuit
 from zerobias.rtl.yosys import Synthesis, synthesise
 from zerobias.targets import Target
 
-__all__ = ["Attempt", "close_timing"]
+__all__ = ["Attempt", "close_timing", "planned_cut"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 4
@@ -70,7 +70,7 @@ def close_timing(
     netlist of each. Raises what :func:`synthesise` and :func:`fmax` raise.
     """
     arcs = read_arcs(cell_library())
-    aim = target.clock_ns * 1e3 - CLOCK_UNCERTAINTY_PS
+    aim = _aim(target)
     stage_ps = aim * _PLANNED_SHARE
     places: Cut | None = schedule(circuit.logic, stage_ps, arcs)
     attempts: list[Attempt] = []
@@ -97,6 +97,16 @@ def close_timing(
         stage_ps *= aim / found.timing.worst_ps
         places = _finer(circuit, stage_ps, design.stages, arcs)
     return tuple(attempts)
+
+
+def planned_cut(circuit: Circuit, target: Target) -> Cut:
+    """The first cut that :func:`close_timing` tries."""
+    return schedule(circuit.logic, _aim(target) * _PLANNED_SHARE, read_arcs(cell_library()))
+
+
+def _aim(target: Target) -> float:
+    """Longest path in ps that the target's clock leaves room for."""
+    return target.clock_ns * 1e3 - CLOCK_UNCERTAINTY_PS
 
 
 def _finer(circuit: Circuit, stage_ps: float, stages: int, arcs: Mapping[str, CellArcs]) -> Cut | None:

@@ -1,0 +1,189 @@
+"""The RTL design of a build and the rows of the report.
+
+Every build writes it. Where the model deploys it, it is synthesised, timed and simulated too, which takes
+minutes; elsewhere its figures are estimates.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zerobias.contract import IntArray
+from zerobias.errors import GateError, UnsupportedError
+from zerobias.fixed import Graph
+from zerobias.hls import vivado_files
+from zerobias.report import HardwareRow, Metric, budgeted
+from zerobias.rtl import (
+    Attempt,
+    Circuit,
+    RtlDesign,
+    Simulation,
+    check_gates,
+    close_timing,
+    planned_cut,
+    read_design,
+    read_netlist,
+    simulate,
+    trace,
+    write_design,
+)
+from zerobias.rtl.timing import CLOCK_UNCERTAINTY_PS, NET_RANGE_PS
+from zerobias.targets import Target
+from zerobias.verify import Implementation, extreme_events
+from zerobias.zoo import Model
+
+__all__ = ["BANDS", "RtlRun", "implement", "rtl_rows"]
+
+BANDS: dict[Metric, tuple[float, float]] = {"lut": (0.7, 1.4), "ff": (0.7, 1.4)}
+"""Declared error bands of what is counted before synthesis: alkaid's LUT, the registers as written."""
+
+_GATE_EVENTS = 512
+_log = logging.getLogger(__name__)
+
+
+def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], None]) -> dict[str, Any]:
+    """Write the RTL design to ``folder``/rtl and give what is known of it, or why there is none.
+
+    Raises ``UnsupportedError`` for a graph without RTL, but only where the model deploys it, and
+    ``GateError`` when the circuit or its netlist differs from the integer reference.
+    """
+    target, place = model.target, folder / "rtl"
+    step("RTL: tracing")
+    try:
+        circuit = trace(model.contract, graph, target)
+    except UnsupportedError as error:
+        if model.spec.design == "rtl":
+            raise
+        _log.warning("no RTL design: %s", error)
+        shutil.rmtree(place, ignore_errors=True)
+        return {"refused": str(error)}
+    _check_circuit(model, graph, circuit)
+    if model.spec.design == "rtl":
+        last = close_timing(
+            circuit,
+            target,
+            folder / "synthesis",
+            name=model.name,
+            progress=lambda name: step(f"Yosys: {name}"),
+        )[-1]
+        step("simulation of the gates")
+        raw = np.random.default_rng(0).permutation(extreme_events(model.contract, random=_GATE_EVENTS))
+        raw = raw[:_GATE_EVENTS]
+        check_gates(read_netlist(last.synthesis.netlist), last.design, raw, _expected(model, graph, raw))
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(last.design.folder, place)
+        design, synthesis = last.design, _synthesis(last)
+    else:
+        step("RTL design")
+        cut = planned_cut(circuit, target)
+        design, synthesis = write_design(circuit, target, place, name=model.name, places=cut), None
+    sources = " ".join(f"$folder/{name}" for name in design.verilog)
+    for name, text in vivado_files(target, top=design.name, clock="clk", sources=f"[list {sources}]").items():
+        (place / name).write_text(text)
+    return {"estimate": design.estimate.model_dump(), "latency": design.latency, "synthesis": synthesis}
+
+
+def _check_circuit(model: Model, graph: Graph, circuit: Circuit) -> None:
+    """Raise ``GateError`` unless the traced circuit equals the reference on all extremes."""
+    raw = extreme_events(model.contract)
+    wrong = np.flatnonzero(circuit.predict(raw) != _expected(model, graph, raw))
+    if len(wrong):
+        raise GateError(
+            f"the traced circuit differs from the integer reference on {len(wrong)} of {len(raw)} extremes, "
+            f"first on number {wrong[0]}; report this, and deploy the hls4ml design"
+        )
+
+
+def _expected(model: Model, graph: Graph, raw: IntArray) -> IntArray:
+    return graph.evaluate(model.contract.scale(raw).reshape(len(raw), *graph.input.shape))
+
+
+def _synthesis(last: Attempt) -> dict[str, Any]:
+    return {
+        "period_ns": (last.fmax.timing.worst_ps + CLOCK_UNCERTAINTY_PS) / 1e3,
+        "fmax_mhz": [last.fmax.low_mhz, last.fmax.mhz, last.fmax.high_mhz],
+        "closed": last.closed,
+        "resources": vars(last.resources),
+    }
+
+
+class RtlRun:
+    """A design's simulation as an implementation of the gate, which keeps what it measured."""
+
+    def __init__(self, folder: Path) -> None:
+        self._design: RtlDesign = read_design(folder)
+        self._run: Simulation | None = None
+
+    @property
+    def implementation(self) -> Implementation:
+        """For :func:`zerobias.verify.compare`."""
+
+        def score(raw: IntArray) -> IntArray:
+            self._run = simulate(self._design, raw)
+            return self._run.scores
+
+        return Implementation(
+            "rtl", score, lambda raw: {}, lambda layer: "layers of a circuit share their logic"
+        )
+
+    @property
+    def measured(self) -> dict[str, int | None]:
+        """Latency and II in clocks, and the number of events; raises ``GateError`` before a simulation."""
+        if self._run is None:
+            raise GateError("the RTL design was not simulated")
+        return {"latency": self._run.latency, "ii": self._run.ii, "events": len(self._run.scores)}
+
+
+def rtl_rows(target: Target, found: dict[str, Any], run: dict[str, Any] | None) -> tuple[HardwareRow, ...]:
+    """Rows of the RTL design: measurements, and the estimates beside them with their error.
+
+    ``found`` is of :func:`implement`, ``run`` of :class:`RtlRun` or None. A latency in ns is valid only where
+    the estimated fmax reaches the target's clock.
+    """
+    synthesis, estimate = found["synthesis"], found["estimate"]
+    rows: list[HardwareRow] = []
+    if synthesis is not None and run is not None:
+        rows += _measured_rows(target, synthesis, run)
+    else:
+        clocks = f"{found['latency']} clocks as written, registers included; its clock is not timed"
+        rows.append(
+            budgeted(target, "rtl", "latency", found["latency"] * target.clock_ns, "estimate", clocks)
+        )
+        ii = target.clock_ns / target.bx_ns
+        rows.append(budgeted(target, "rtl", "ii", ii, "estimate", "a pipeline takes an event every clock"))
+    for metric, band in BANDS.items():
+        how = "alkaid's adder graphs" if metric == "lut" else "registers as written"
+        if synthesis is not None:
+            measured = synthesis["resources"]["lut_high" if metric == "lut" else metric]
+            how += f"; the netlist has {measured / estimate[metric] - 1:+.0%}"
+        rows.append(budgeted(target, "rtl", metric, estimate[metric], "estimate", how, band))
+    return tuple(rows)
+
+
+def _measured_rows(target: Target, synthesis: dict[str, Any], run: dict[str, Any]) -> list[HardwareRow]:
+    low, middle, high = (round(mhz) for mhz in synthesis["fmax_mhz"])
+    resources = synthesis["resources"]
+    clocks = f"{run['latency']} clocks in simulation, registers included, {run['events']:,} events"
+    latency = run["latency"] * target.clock_ns
+    if not synthesis["closed"]:
+        latency, clocks = None, f"{clocks}; not valid: its clock is too slow"
+    fast, slow = NET_RANGE_PS
+    timing = f"static timing of the netlist: {middle} MHz; {low}-{high} for nets of {slow}-{fast} ps"
+    yosys = f"Yosys' netlist, equal to the reference on {_GATE_EVENTS} events"
+    sites = f"{yosys}; packed into {resources['lut_low']:,} to {resources['lut_high']:,} sites"
+    ii = run["ii"] * target.clock_ns / target.bx_ns
+    return [
+        budgeted(target, "rtl", "latency", latency, "rtl-sim", clocks),
+        budgeted(target, "rtl", "ii", ii, "rtl-sim", f"{run['ii']} clocks, events back to back"),
+        budgeted(target, "rtl", "clock", synthesis["period_ns"], "estimate", timing),
+        budgeted(target, "rtl", "lut", resources["lut_high"], "yosys", sites),
+        budgeted(target, "rtl", "ff", resources["ff"], "yosys", yosys),
+        budgeted(target, "rtl", "dsp", resources["dsp"], "yosys", yosys),
+        budgeted(target, "rtl", "bram", resources["bram36"], "yosys", yosys),
+    ]
