@@ -134,7 +134,7 @@ def test_valid_chain_one_register_longer(small: tuple[RtlDesign, IntArray, IntAr
     design = mutated(
         small[0],
         "assign out_valid = valid[3];",
-        "reg late; always @(posedge clk) late <= valid[3]; assign out_valid = late;",
+        "reg late; always @(posedge clk) late <= valid[3] & ~rst; assign out_valid = late;",
     )
     with pytest.raises(GateError, match="scores came 5 to 5 clocks after their events, the design states 4"):
         simulate(design, small[1])

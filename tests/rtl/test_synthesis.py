@@ -119,10 +119,9 @@ def test_a_clock_out_of_reach_leaves_no_latency_in_ns(
     traced: tuple[Circuit, IntArray, IntArray], tmp_path: Path
 ) -> None:
     fast = load_target("ugt").model_copy(update={"clock_mhz": 600.0})
-    done = close_timing(traced[0], fast, tmp_path, name="tiny", tries=2)
-    stages = [attempt.design.stages for attempt in done]
-    assert stages == sorted(set(stages))
-    assert not any(attempt.closed for attempt in done)
+    (attempt,) = close_timing(traced[0], fast, tmp_path, name="tiny", tries=1)
+    assert not attempt.closed
+    assert attempt.latency_ns is None
 
 
 def test_a_second_synthesis_does_not_run(
@@ -153,7 +152,7 @@ def test_yosys_past_its_time_or_memory(counter: Path, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match=r"^Yosys was stopped after its limit of 0\.01 s; see .*yosys\.log"):
         synthesise([counter], "counter", "xc7vx690t", tmp_path / "out", timeout_s=0.01)
     with pytest.raises(ToolError, match=r"^Yosys .*; see .*yosys\.log"):
-        synthesise([counter], "counter", "xc7vx690t", tmp_path / "out", memory_gb=0.2)
+        synthesise([counter], "counter", "xc7vx690t", tmp_path / "out", memory_gb=0.06)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["yosys.log"]
 
 
