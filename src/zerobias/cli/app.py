@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from zerobias import __version__
 from zerobias.cli.console import AsJson, ModelName, ModelsFolder, emit, err, guarded, load_keras, out
+from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
 from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
@@ -249,3 +250,7 @@ def compare(
             raise GateError(f"the files hold different arrays: {lonely}")
         counts = f"{first.differing} of {first.events} events, first in event {first.first_event}"
         raise GateError(f"{first.name} differs in {counts}")
+
+
+app.command()(pareto)
+app.command("auc-loss")(auc_loss)

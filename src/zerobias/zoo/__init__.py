@@ -1,7 +1,7 @@
 """The model zoo: the models shelf as validated models; discovery is registration."""
 
 from zerobias.zoo.shelf import Model, find_model, model_names, with_contract
-from zerobias.zoo.spec import HlsSettings, ModelSpec, TargetSpec
+from zerobias.zoo.spec import HlsSettings, ModelSpec, RangeSpec, SearchSpec, TargetSpec
 from zerobias.zoo.weights import (
     apply_weights,
     collect_weights,
@@ -15,6 +15,8 @@ __all__ = [
     "HlsSettings",
     "Model",
     "ModelSpec",
+    "RangeSpec",
+    "SearchSpec",
     "TargetSpec",
     "apply_weights",
     "collect_weights",
