@@ -69,9 +69,7 @@ def encoder(spec: ModelSpec, quantised: bool) -> keras.Model:
     def dense(size: int, name: str, weights: str) -> Any:
         if not quantised:
             return keras.layers.Dense(size, name=name)
-        return qkeras.QDense(
-            size, kernel_quantizer=bits(weights), bias_quantizer=bits(net.biases), name=name
-        )
+        return qkeras.QDense(size, kernel_quantizer=bits(weights), bias_quantizer=bits(net.biases), name=name)
 
     for number, (size, weights) in enumerate(zip(net.hidden, net.weights[:-1], strict=True), start=1):
         x = dense(size, f"dense{number}", weights)(x)

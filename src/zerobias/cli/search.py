@@ -34,7 +34,7 @@ def pareto(
     build: Annotated[Path | None, typer.Option("--build", help="Folder for builds.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train networks of a model's search space; plot AUC against LUT against ns (needs the extra `search`)."""
+    """Train networks of a model's search space, plot AUC against LUT against ns (extra `search`)."""
     model = find_model(name, models)
     check_qkeras_owner()
     load_keras(threads=2)

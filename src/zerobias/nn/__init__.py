@@ -1,4 +1,4 @@
-"""Building blocks of trigger networks: quantisers as firmware types, score heads, autoencoders, constraints."""
+"""Building blocks of trigger networks: quantisers, score heads, autoencoders, constraints in training."""
 
 from zerobias.nn.ebops import effective_bits
 from zerobias.nn.heads import SumOfSquares

@@ -73,9 +73,7 @@ class Maximum(Constraint):
         if slack == 0:
             raise ValueError("slack=0 has no gradient: give another start")
         self.limit = limit
-        self.slack = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(slack), name="slack"
-        )
+        self.slack = self.add_weight(shape=(), initializer=keras.initializers.Constant(slack), name="slack")
 
     def infeasibility(self, value: Any) -> Any:
         """value + slack**2 - limit."""

@@ -86,9 +86,7 @@ def auc_loss(
     former, new = (float(np.mean([getattr(row, which) for row in rows])) for which in ("former", "new"))
     fewest = min(row.signal_events for row in rows)
     mean = _row("mean", former, new, np.mean(differences, axis=0), fewest)
-    return AucLoss(
-        rows=tuple(rows), mean=mean, background_events=len(background_weight), replicas=replicas
-    )
+    return AucLoss(rows=tuple(rows), mean=mean, background_events=len(background_weight), replicas=replicas)
 
 
 def _row(signal: str, former: float, new: float, replica: NDArray[np.float64], events: int) -> LossRow:

@@ -9,7 +9,10 @@ from zerobias.search.study import Figures, Pareto
 
 __all__ = ["draw"]
 
-_AXES = (("lut", "LUT (estimate of the adder graph)"), ("ns", "latency, ns (estimate, not yet cut into clocks)"))
+_AXES = (
+    ("lut", "LUT (estimate of the adder graph)"),
+    ("ns", "ns (estimate, not cut into clocks)"),
+)
 
 
 def draw(found: Pareto, path: Path) -> None:

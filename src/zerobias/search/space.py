@@ -25,7 +25,7 @@ def checked(spec: ModelSpec) -> None:
     search = spec.search
     if not search.choices and not search.ranges:
         raise SpecError(
-            f"model {spec.name} declares no search space: add [search.choices] or [search.ranges] to model.toml"
+            f"model {spec.name} declares no search space: add [search.choices] or [search.ranges]"
         )
     for place in (*search.choices, *search.ranges):
         at(spec, place)

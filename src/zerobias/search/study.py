@@ -32,8 +32,8 @@ _log = logging.getLogger(__name__)
 class Figures(BaseModel):
     """What a network is worth and what it costs.
 
-    ``auc``: mean over the signals of the tuning split, of the integer scores. ``lut`` and ``ns``: of the ``rtl``
-    design's adder graph before it is cut into clocks, by alkaid's model of each operation; both estimates.
+    ``auc``: mean over the signals of the tuning split, of the integer scores. ``lut`` and ``ns``: of the
+    ``rtl`` design's circuit before it is cut into clocks, by alkaid's model of each operation: estimates.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,7 +44,7 @@ class Figures(BaseModel):
 
 
 class Point(BaseModel):
-    """A trained network: its number in the study, its values by place, its weights' digest and its figures."""
+    """A trained network: number in the study, values by place, weights' digest and figures."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,7 +56,7 @@ class Point(BaseModel):
 
 
 class Pareto(BaseModel):
-    """All points of a study, the numbers of those that no other beats in everything, and the working model."""
+    """All points of a study, numbers of those that no other beats in everything, and the working model."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -196,7 +196,9 @@ def _optuna() -> Any:
         import optuna
         import optuna.storages.journal
     except ImportError as error:
-        raise ToolError("optuna is missing: install the extra `search` (pip install zerobias[search])") from error
+        raise ToolError(
+            "optuna is missing: install the extra `search`"
+        ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

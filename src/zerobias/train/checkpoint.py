@@ -36,8 +36,8 @@ def read_checkpoint(path: Path, model: keras.Model) -> None:
 
 
 def _variables(model: keras.Model) -> dict[str, Any]:
-    """Variables by place and name; paths differ between two instances of one model."""
+    """Variables by place: names differ between two instances of one model."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     groups = {"model": model.variables, "optimizer": model.optimizer.variables}
-    return {f"{g}/{i}/{v.name}": v for g, several in groups.items() for i, v in enumerate(several)}
+    return {f"{g}/{i:04d}": v for g, several in groups.items() for i, v in enumerate(several)}
