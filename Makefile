@@ -1,8 +1,9 @@
 # The verbs of zerobias; `make` alone lists them. Each does its own set-up in .venv.
 
-# The value of MODEL is taken as plain text, never expanded, and reaches the shell through the environment.
+# The values of MODEL and TARGET are plain text, never expanded, and reach the shell through the environment.
 override MODEL := $(value MODEL)
-export MODEL
+override TARGET := $(value TARGET)
+export MODEL TARGET
 
 .DEFAULT_GOAL := help
 .PHONY: bench help setup doctor firmware train golden pareto simulate test test-long lint lock clean need-model
@@ -24,8 +25,8 @@ setup: $(STAMP) ## Create .venv with the locked dependencies
 doctor: $(STAMP) ## Print versions, who owns the import name qkeras, and tools found and missing
 	@$(BIN)/zerobias doctor
 
-firmware: need-model $(STAMP) ## MODEL=name Write, simulate and verify the firmware of a model, with a report
-	@$(BIN)/zerobias firmware -- "$$MODEL"
+firmware: need-model $(STAMP) ## MODEL=name Write, simulate and verify the firmware of a model, with a report; TARGET=name: on another board
+	@$(BIN)/zerobias firmware $${TARGET:+"--target=$$TARGET"} -- "$$MODEL"
 
 train: need-model $(STAMP) ## MODEL=name Train a model from its seeds
 	@$(BIN)/zerobias train -- "$$MODEL"

@@ -143,6 +143,28 @@ def test_golden_says_what_changed(folder: Path) -> None:
     assert "scores changed, by up to" in change
 
 
+@pytest.mark.parametrize("target", ["vu9p", "", "--help", "../ugt"])
+def test_unknown_target(target: str) -> None:
+    code, out, err = run("firmware", f"--target={target}", "axol1tl")
+    assert (code, out) == (2, "")
+    assert err == f"error: no target named {target!r}: known are ctp7, ugt, xcvu13p, xcvu9p\n"
+
+
+def test_two_targets_build_side_by_side(folder: Path, tmp_path: Path, small_sample: Path) -> None:
+    words = "firmware", "tiny", "--models", folder, "--build", tmp_path, "--sample", small_sample, "--json"
+    own, other = (json.loads(run(*words, *more)[1]) for more in ((), ("--target", "xcvu9p")))
+    assert (own["target"], other["target"]) == ("ugt", "xcvu9p")
+    assert {path.parent.name for path in tmp_path.glob("*/report.json")} == {"tiny", "tiny@xcvu9p"}
+    for name, clock, part in (("tiny", "4.1667", "xc7vx690t"), ("tiny@xcvu9p", "5.0000", "xcvu9p")):
+        script = (tmp_path / name / "hls" / "build_hls.tcl").read_text()
+        assert f"-period {clock}" in script
+        assert f"set_part {part}" in script
+    budgets = [{row["metric"]: row["budget"] for row in report["hardware"]} for report in (own, other)]
+    assert [found["latency"] for found in budgets] == [40.0, 80.0]
+    assert [found["dsp"] for found in budgets] == [0.0, None]
+    assert run(*words[:-1])[1].splitlines()[-1].startswith("unchanged: ")
+
+
 def test_red_gate_exits_with_3(folder: Path, tmp_path: Path) -> None:
     toml = folder / "tiny" / "model.toml"
     toml.write_text(toml.read_text().replace("latency_ns = 40.0", "latency_ns = 1.0"))

@@ -176,12 +176,16 @@ def test_hash_is_checked(tmp_path: Path) -> None:
 
 def test_shipped_sample_is_what_the_data_card_says() -> None:
     path = default_sample()
-    assert path.stat().st_size <= 8_000_000
+    assert path.stat().st_size <= 9_500_000
     events = read(path)
     assert set(events.signals) >= {"ttbar", "vbf_h_bb", "h_aa_4b", "a_4l", "suep"}
-    assert len(events.of("zero_bias")) >= 20_000
+    assert len(events.of("zero_bias")) >= 30_000
     for split in SPLITS:
         assert events.of("zero_bias", split).weight.sum() == pytest.approx(1.0, abs=1e-12)
+    leaders = [set(events.of("zero_bias", split).collections["leader"].tolist()) for split in SPLITS]
+    assert not leaders[0] & leaders[1]
+    assert not leaders[0] & leaders[2]
+    assert not leaders[1] & leaders[2]
     for signal in events.signals:
         assert len(events.of(signal, "train")) == 0
         assert (events.of(signal).weight == 1).all()

@@ -86,6 +86,40 @@ def test_paired_error_is_the_spread_of_repeated_experiments() -> None:
     assert 0.8 < np.mean(errors) / spread < 1.25
 
 
+def test_events_of_one_collision_fluctuate_together() -> None:
+    """Each background value stands four times: the spread of experiments with 125 of them, not 500."""
+    rng = np.random.default_rng(17)
+    s, leader = rng.normal(1, 1, 20_000), np.repeat(np.arange(125), 4)
+    ones, npu = (np.ones(20_000), np.ones(500)), (np.full(20_000, 50), np.full(500, 50))
+
+    def experiment() -> Array:
+        return np.repeat(rng.normal(0, 1, 125), 4)
+
+    def error(b: Array, leader: NDArray[np.int64] | None) -> float:
+        return (
+            physics_table(
+                background={"model": b},
+                background_weight=ones[1],
+                background_npu=npu[1],
+                background_leader=leader,
+                signals={"one": {"model": s}},
+                signal_weight={"one": ones[0]},
+                signal_npu={"one": npu[0]},
+                sample="toy",
+                split="test",
+                replicas=100,
+            )
+            .rows[0]
+            .auc.error
+        )
+
+    spread = np.std([auc(Sample(s, ones[0]), Sample(experiment(), ones[1])) for _ in range(200)])
+    pairs = [(error(b, leader), error(b, None)) for b in (experiment() for _ in range(5))]
+    together, apart = np.mean(pairs, axis=0) / spread
+    assert 0.8 < together < 1.25
+    assert apart < 0.6
+
+
 def test_quantisation_mean_is_over_the_signals() -> None:
     found = table(*draw(np.random.default_rng(15))).quantisation
     assert found is not None

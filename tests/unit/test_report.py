@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
 
 from zerobias.errors import DataError
 from zerobias.physics import physics_table
 from zerobias.report import (
     Agreement,
+    Design,
+    HardwareRow,
     HeadroomRow,
+    Metric,
     Report,
     assemble,
     budgeted,
@@ -22,22 +26,33 @@ from zerobias.report import (
     render,
     write_report,
 )
-from zerobias.targets import load_target
+from zerobias.report.model import Source
+from zerobias.targets import Ceilings, load_target
 
 UGT = load_target("ugt")
 
 
+IN_BUDGET: dict[Metric, float | None] = {"latency": 25.0, "ii": 1.0, "lut": 4332.0, "dsp": 0, "bram": 0}
+
+
+def rows(source: Source, design: Design = "hls4ml", **values: float | None) -> tuple[HardwareRow, ...]:
+    """A row for each metric that the uGT limits; None leaves the row in without its value."""
+    found = {**IN_BUDGET, **values}
+    return tuple(budgeted(UGT, design, m, v, source, "toy") for m, v in found.items())  # type: ignore[arg-type]
+
+
+def without(metric: Metric, found: tuple[HardwareRow, ...]) -> tuple[HardwareRow, ...]:
+    return tuple(row for row in found if row.metric != metric)
+
+
 def report(
-    mismatches: int = 0, latency: float | None = 25.0, source: Any = "estimate", **changes: Any
+    mismatches: int = 0, latency: float | None = 25.0, source: Source = "estimate", **changes: Any
 ) -> Report:
-    rows = (
-        budgeted(UGT, "hls4ml", "latency", latency, source, "toy"),
-        budgeted(UGT, "hls4ml", "lut", 4332.0, source, "toy"),
-    )
     parts: dict[str, Any] = {
         "model": "toy",
         "version": "1.0.0",
-        "target": "ugt",
+        "target": UGT,
+        "deployed": "hls4ml",
         "digest": "0123456789abcdef",
         "settings": {"strategy": "latency"},
         "agreement": Agreement(
@@ -47,7 +62,7 @@ def report(
             mismatches={"reference": 0, "csim": mismatches},
         ),
         "disagreements": ("csim differs",) if mismatches else (),
-        "hardware": rows,
+        "hardware": rows(source, latency=latency),
         "headroom": (),
         "physics": None,
     }
@@ -67,6 +82,61 @@ def report(
 )
 def test_verdict_follows_from_the_numbers(changes: dict[str, Any], verdict: str) -> None:
     assert report(**changes).verdict == verdict
+
+
+@pytest.mark.parametrize("metric", IN_BUDGET)
+def test_every_ceiling_needs_a_measurement_to_pass(metric: Metric) -> None:
+    whole = rows("vivado")
+    assert report(hardware=whole).verdict == "pass"
+    lacking = report(hardware=without(metric, whole))
+    assert (lacking.verdict, lacking.unmeasured) == ("pass-on-estimates", (metric,))
+    estimated = report(hardware=(*without(metric, whole), *rows("estimate")))
+    assert (estimated.verdict, estimated.unmeasured) == ("pass-on-estimates", (metric,))
+
+
+def test_rows_of_the_other_design_decide_nothing() -> None:
+    estimates, measured = rows("estimate"), rows("yosys", "rtl")
+    over = rows("yosys", "rtl", latency=62.5)
+    assert report(hardware=(*estimates, *measured)).verdict == "pass-on-estimates"
+    assert report(hardware=(*estimates, *measured), deployed="rtl").verdict == "pass"
+    assert report(hardware=(*estimates, *over)).causes == ()
+    assert report(hardware=(*estimates, *over), deployed="rtl").verdict == "fail"
+    assert report(hardware=estimates, deployed="rtl").unmeasured == tuple(IN_BUDGET)
+
+
+def test_a_measurement_takes_the_place_of_an_estimate() -> None:
+    assert report(hardware=(*rows("estimate", lut=1e6), *rows("vivado"))).verdict == "pass"
+    red = report(hardware=(*rows("estimate"), *rows("vivado", lut=1e6)))
+    assert red.verdict == "fail"
+    assert red.causes[0].startswith("lut of the hls4ml design is 1e+06 LUT (vivado), the budget is 21660")
+
+
+def test_a_design_slower_than_the_clock_fails() -> None:
+    def clock(value: float, source: Source = "vivado") -> HardwareRow:
+        return budgeted(UGT, "hls4ml", "clock", value, source, "toy")
+
+    assert report(hardware=(*rows("vivado"), clock(4.16))).verdict == "pass"
+    assert report(hardware=(*rows("vivado"), clock(4.16, "estimate"))).verdict == "pass"
+    for source in ("vivado", "estimate"):
+        red = report(hardware=(*rows("vivado"), clock(4.2, source)))
+        assert red.verdict == "fail"
+        assert red.causes[0].startswith(f"clock of the hls4ml design is 4.2 ns ({source}), the budget is 4.1")
+
+
+def test_without_ceilings_nothing_is_proven() -> None:
+    free = UGT.model_copy(update={"ceilings": Ceilings()})
+    assert report(target=free, hardware=rows("vivado")).verdict == "pass-on-estimates"
+
+
+def test_an_estimate_declares_its_error_band() -> None:
+    row = budgeted(UGT, "rtl", "lut", 1000.0, "estimate", "toy", (0.5, 1.25))
+    assert [row.expects(lut) for lut in (499, 500, 1250, 1251)] == [False, True, True, False]
+    with pytest.raises(ValueError, match="lut of the rtl design declares no band"):
+        budgeted(UGT, "rtl", "lut", 1000.0, "estimate", "toy").expects(1000)
+    with pytest.raises(ValidationError, match="only an estimate has one"):
+        budgeted(UGT, "rtl", "lut", 1000.0, "yosys", "toy", (0.5, 1.25))
+    with pytest.raises(ValidationError, match="from low to high"):
+        budgeted(UGT, "rtl", "lut", 1000.0, "estimate", "toy", (1.25, 0.5))
 
 
 def test_overflow_fails_and_names_the_node() -> None:
@@ -119,20 +189,32 @@ def test_not_a_report(tmp_path: Path) -> None:
 
 def test_terminal_text() -> None:
     console = Console(width=110, record=True, color_system=None, file=io.StringIO())
-    console.print(render(report(mismatches=3), UGT))
+    found = (
+        budgeted(UGT, "hls4ml", "latency", 25.0, "estimate", "toy"),
+        budgeted(UGT, "hls4ml", "lut", 4332.0, "estimate", "toy", (0.5, 2.0)),
+        budgeted(UGT, "rtl", "clock", 4.0, "estimate", "toy"),
+    )
+    console.print(render(report(mismatches=3, hardware=found), UGT))
     text = "\n".join(line.rstrip() for line in console.export_text().splitlines())
     assert text == (
         "toy 1.0.0  target ugt (xc7vx690tffg1927-2, 240 MHz)  digest 01234567\n"
         "agreement: csim DIFFERS, 97 of 100 events equal to the integer reference\n"
-        "hardware\n"
-        "design   metric      value                          budget          source\n"
-        "hls4ml  latency      25 ns   6 clocks, 1.00 BX       50 ns  ok  ≈ estimate\n"
-        "hls4ml      lut  4,332 LUT  1.00 % of the chip  21,660 LUT  ok  ≈ estimate\n"
+        "hardware; the hls4ml design is deployed\n"
+        "design   metric      value                          budget                 source\n"
+        "hls4ml  latency      25 ns   6 clocks, 1.00 BX       50 ns  ok         ≈ estimate\n"
+        "hls4ml      lut  4,332 LUT  1.00 % of the chip  21,660 LUT  ok  ≈ estimate ×0.5-2\n"
+        "rtl       clock       4 ns             250 MHz  4.16667 ns  ok         ≈ estimate\n"
         "headroom over the contract's input box\n"
         "node  type  minimum  maximum  bits  of\n"
         "verdict: fail\n"
         "  csim differs"
     )
+
+
+def test_terminal_names_what_was_not_measured() -> None:
+    console = Console(width=110, record=True, color_system=None, file=io.StringIO())
+    console.print(render(report(hardware=without("ii", rows("vivado"))), UGT))
+    assert console.export_text().endswith("verdict: pass-on-estimates (not measured: ii)\n")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from zerobias.errors import DataError, SpecError
 from zerobias.physics import Sample, efficiency, physics_table
 from zerobias.report import Agreement, Report, assemble, budgeted, read_report, write_report
 from zerobias.specs import validate
-from zerobias.targets import load_target
+from zerobias.targets import Ceilings, load_target
 
 UGT = load_target("ugt")
 
@@ -26,11 +26,13 @@ def report(*, hardware: bool = True, **agreement: Any) -> Report:
         "implementations": ("reference", "csim"),
         "mismatches": {"csim": 0},
     }
-    rows = (budgeted(UGT, "rtl", "latency", 25.0, "rtl-sim", "toy"),) if hardware else ()
+    latency = UGT.model_copy(update={"ceilings": Ceilings(latency_ns=50.0)})
+    rows = (budgeted(latency, "rtl", "latency", 25.0, "rtl-sim", "toy"),) if hardware else ()
     return assemble(
         model="toy",
         version="1.0.0",
-        target="ugt",
+        target=latency,
+        deployed="rtl",
         digest="0" * 8,
         settings={},
         agreement=Agreement(**(parts | agreement)),

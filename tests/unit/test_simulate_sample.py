@@ -17,6 +17,7 @@ from zerobias.shelves import shelf
 from zerobias.simulate import crossings, load_cards, make_pool, simulate_to_file
 from zerobias.simulate.crossings import OverlayChunk, Simulation, join, plan_crossings
 from zerobias.simulate.generate import Particles
+from zerobias.simulate.overlay import NO_LEADER, overlay
 from zerobias.simulate.pool import chunk_path, generate_chunk, plan_pool
 from zerobias.simulate.spec import ProcessCard, SliceCard, ZeroBiasCard
 from zerobias.simulate.strata import Strata
@@ -57,7 +58,25 @@ def toy() -> Simulation:
     return Simulation(DETECTOR, strata, join(parts), (0, 400, 600, 800), ())
 
 
-def toy_card(natural: int, muon: int, forced: int) -> ZeroBiasCard:
+def test_leader_is_the_collision_with_the_hardest_deposits(toy: Simulation) -> None:
+    """Forced crossings are led by a hard slice, most by the one that was forced; each split by its own."""
+    chunks = [c for c in plan_crossings(toy_card(200, (), 200), toy, 7) if c.stratum == 2]
+    assert [c.split for c in chunks] == [0, 1, 2]
+    leaders = [toy.run(chunk).leader for chunk in chunks]
+    assert all((leader >= toy.starts[2]).mean() > 0.9 for leader in leaders)
+    assert not set(leaders[0]) & set(leaders[1])
+    assert not set(leaders[1]) & set(leaders[2])
+
+
+def test_crossing_without_a_collision_has_no_leader(toy: Simulation) -> None:
+    none = np.zeros(0, np.int64), np.zeros(3, np.int64)
+    made = overlay(*none, toy.deposits, None, toy.deposits, DETECTOR, np.arange(3))
+    assert made.leader.tolist() == [NO_LEADER] * 3
+    made = overlay(*none, toy.deposits, np.array([5, 6, 7]), toy.deposits, DETECTOR, np.arange(3))
+    assert made.leader.tolist() == [5, 6, 7]
+
+
+def toy_card(natural: int, muon: tuple[int, ...], forced: int) -> ZeroBiasCard:
     slices = [
         SliceCard(name=n, settings=(), pool=1, forced=f)
         for n, f in (("soft", 0), ("hard", forced), ("harder", forced))
@@ -67,10 +86,10 @@ def toy_card(natural: int, muon: int, forced: int) -> ZeroBiasCard:
     )
 
 
-@pytest.mark.parametrize("card", [toy_card(3, 1, 1), toy_card(700, 60, 90), toy_card(700, 0, 90)])
+@pytest.mark.parametrize("card", [toy_card(3, (1,), 1), toy_card(700, (60, 30), 90), toy_card(700, (), 90)])
 def test_weights_of_every_split_sum_to_one_at_any_scale(toy: Simulation, card: ZeroBiasCard) -> None:
     chunks = plan_crossings(card, toy, 1)
-    assert (sum(c.muons[0] > 0 for c in chunks) > 0) == (card.muon > 0)
+    assert len({c.muons[0] for c in chunks} - {0}) == len(card.muon)
     for split in range(3):
         total = sum(c.weight * c.events for c in chunks if c.split == split)
         assert total == pytest.approx(1.0, abs=1e-12)
@@ -105,7 +124,7 @@ def weighted_histograms(toy: Simulation, chunks: list[OverlayChunk]) -> list[tup
 
 def test_closure_weighted_sample_is_the_unconditioned_one(toy: Simulation) -> None:
     """Spectra of the strata, weighted, against crossings drawn without any condition."""
-    strata = plan_crossings(toy_card(6000, 1500, 3000), toy, 3)
+    strata = plan_crossings(toy_card(6000, (1500,), 3000), toy, 3)
     plain = [
         OverlayChunk(0, split, None, ANY, 2000, w, -1, 50 + split) for split, w in enumerate((5.0, 2.0, 3.0))
     ]
@@ -130,7 +149,7 @@ def test_muons_that_never_come_are_an_error(toy: Simulation) -> None:
     still = replace(
         toy, detector=DETECTOR.model_copy(update={"muon_endcap_p_min": 1e6, "muon_barrel_pt_min": 1e6})
     )
-    with pytest.raises(SpecError, match="none of 40000 crossings has 1 muons: set muon = 0"):
+    with pytest.raises(SpecError, match="none of 40000 crossings has 1 muons: set muon = \\[\\]"):
         still.run(OverlayChunk(0, 0, -1, (1, 4), 3, 1.0, -1, 4))
 
 
@@ -173,7 +192,7 @@ pileup_mean = 20.0
 pileup_sigma = 3.0
 natural = 40
 muon_min = 1
-muon = 10
+muon = [10]
 signal = 8
 seed = 3
 [tunes]

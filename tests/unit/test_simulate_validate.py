@@ -102,11 +102,22 @@ def test_missing_objects_and_rates_are_red() -> None:
 
 def test_rates_count_weights_down_to_one_khz() -> None:
     weight = np.array([0.9, 0.05, 0.05 - 1e-6, 1e-6])
-    curve = rate_curve("x", np.array([1, 4, 6, 9]), weight, 1000)
+    curve = rate_curve("x", np.array([1, 4, 6, 9]), weight, np.array([5, 9, 2, 3]), 1000)
     total = 1000 * ORBIT_HZ / 1e3
     assert curve.threshold.tolist() == [0.5, 1, 1.5, 2, 2.5, 3]  # above: 0.011 kHz
     np.testing.assert_allclose(curve.khz, total * np.array([1, 0.1, 0.1, 0.1, 0.05, 0.05]), rtol=1e-9)
     assert curve.error[1] == pytest.approx(total * math.sqrt(0.05**2 + (0.05 - 1e-6) ** 2 + 1e-12))
+
+
+def test_crossings_of_one_leader_count_as_one_weight() -> None:
+    rng = np.random.default_rng(4)
+    values, leader, weight = rng.integers(1, 9, 60), rng.integers(0, 7, 60), rng.random(60)
+    weight /= weight.sum()
+    curve = rate_curve("x", values, weight, leader, 1000)
+    for threshold, error in zip(2 * curve.threshold, curve.error, strict=True):
+        above = values >= threshold
+        squares = [weight[above & (leader == own)].sum() ** 2 for own in range(7)]
+        assert error == pytest.approx(1000 * ORBIT_HZ / 1e3 * math.sqrt(sum(squares)))
 
 
 def test_plots_are_written(tmp_path: Path) -> None:

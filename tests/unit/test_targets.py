@@ -68,8 +68,31 @@ def test_shipped_targets() -> None:
     assert ugt.capacity.lut == 433_200
 
 
+@pytest.mark.parametrize(
+    ("name", "part", "clock_mhz", "capacity"),
+    [
+        ("ugt", "xc7vx690t", 240, (433_200, 866_400, 3_600, 1_470)),
+        ("ctp7", "xc7vx690t", 160, (433_200, 866_400, 3_600, 1_470)),
+        ("xcvu9p", "xcvu9p-", 200, (1_182_240, 2_364_480, 6_840, 2_160)),
+        ("xcvu13p", "xcvu13p-", 360, (1_728_000, 3_456_000, 12_288, 2_688)),
+    ],
+)
+def test_chips_of_the_targets(name: str, part: str, clock_mhz: float, capacity: tuple[int, ...]) -> None:
+    target = load_target(name)
+    assert target.part.startswith(part)
+    assert target.clock_mhz == clock_mhz
+    assert tuple(target.capacity.model_dump().values()) == capacity
+
+
+@pytest.mark.parametrize("name", target_names())
+def test_every_target_limits_latency_interval_and_logic(name: str) -> None:
+    ceilings = load_target(name).ceilings
+    assert None not in (ceilings.latency_ns, ceilings.ii_bx, ceilings.lut_percent)
+    assert "own ceiling" in load_target(name).source  # which figures are nobody else's
+
+
 def test_unknown_target_lists_the_known() -> None:
-    with pytest.raises(SpecError, match=r"no target named 'vu9p': known are ctp7, ugt"):
+    with pytest.raises(SpecError, match=r"no target named 'vu9p': known are ctp7, ugt, xcvu13p, xcvu9p$"):
         load_target("vu9p")
 
 

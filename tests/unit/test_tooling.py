@@ -182,6 +182,16 @@ def test_model_reaches_the_command_as_it_was_given(checkout: Path, verb: str, va
     assert not (checkout / "pwned").exists()
 
 
+@pytest.mark.parametrize("value", HOSTILE)
+def test_target_reaches_the_command_as_it_was_given(checkout: Path, value: str) -> None:
+    for result in (
+        _make(checkout, "firmware", "MODEL=tiny", f"TARGET={value}"),
+        _make(checkout, "firmware", MODEL="tiny", TARGET=value),
+    ):
+        assert (result.returncode, result.stdout) == (0, f"<firmware><--target={value}><--><tiny>")
+    assert not (checkout / "pwned").exists()
+
+
 @pytest.mark.parametrize("verb", ["firmware", "train", "golden"])
 def test_verb_without_model_says_so(checkout: Path, verb: str) -> None:
     result = _make(checkout, verb)

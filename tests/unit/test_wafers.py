@@ -335,7 +335,7 @@ def test_pool_is_that_of_the_level1_sample(tmp_path: Path) -> None:
         "pileup_sigma": 0.0,
         "natural": 1,
         "muon_min": 3,
-        "muon": 0,
+        "muon": (),
         "signal": 1,
         "seed": 1,
         "slice": (

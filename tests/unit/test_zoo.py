@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from zerobias.errors import DataError, SpecError
+from zerobias.targets import load_target
 from zerobias.zoo import (
     Model,
     apply_weights,
@@ -56,6 +57,7 @@ def test_unknown_names_list_the_known(folder: Path, name: str) -> None:
         ("reuse_factor = 1", "reuse = 1", "unknown key 'hls.reuse'; did you mean 'reuse_factor'"),
         ("reuse_factor = 1", "reuse_factor = 0", "hls.reuse_factor: .*greater than or equal to 1"),
         ('strategy = "latency"', 'strategy = "fast"', "hls.strategy: .*latency"),
+        ('title = "', 'design = "vhdl"\ntitle = "', "design: .*'hls4ml' or 'rtl'"),
         ('version = "1.2.3"', 'version = "1.2"', "version: "),
         ('name = "tiny"', 'name = "other"', "differs from its folder"),
         (
@@ -80,8 +82,29 @@ def test_a_model_may_not_loosen_its_target(folder: Path) -> None:
         _ = model.target
 
 
+def test_either_design_may_be_deployed(folder: Path) -> None:
+    assert find_model("tiny", folder).spec.design == "hls4ml"
+    edit(folder / "tiny" / "model.toml", 'title = "', 'design = "rtl"\ntitle = "')
+    assert find_model("tiny", folder).spec.design == "rtl"
+
+
 def test_own_ceiling_tightens(tiny: Model) -> None:
     assert tiny.target.ceilings.latency_ns == 40.0
+
+
+def test_another_target_has_its_own_ceilings_and_build_folder(tiny: Model) -> None:
+    other = tiny.on("ctp7")
+    assert (tiny.build_name, other.build_name) == ("tiny", "tiny@ctp7")
+    assert other.target == load_target("ctp7")  # 40 ns were a share of the uGT
+    assert tiny.target.name == "ugt"
+    for own in (tiny.on("ugt"), other.on("ugt")):
+        assert (own.build_name, own.target) == ("tiny", tiny.target)
+
+
+@pytest.mark.parametrize("name", ["vu9p", "", "../targets/ugt", "ugt.toml", "UGT"])
+def test_unknown_target_lists_the_known(tiny: Model, name: str) -> None:
+    with pytest.raises(SpecError, match=f"no target named '{name}': known are ctp7, ugt"):
+        tiny.on(name)
 
 
 def test_missing_model_py(folder: Path) -> None:

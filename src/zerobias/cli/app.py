@@ -42,6 +42,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+TargetName = Annotated[
+    str | None, typer.Option("--target", help="A board of firmware/targets; default: the model's own.")
+]
 Sample = Annotated[Path | None, typer.Option("--sample", help="Event file; default: the shipped sample.")]
 
 
@@ -176,10 +179,13 @@ def firmware(
     sample: Sample = None,
     models: ModelsFolder = None,
     build: Annotated[Path | None, typer.Option("--build", help="Folder for builds.")] = None,
+    target: TargetName = None,
     as_json: AsJson = False,
 ) -> None:
     """Write, simulate and verify the firmware of a model, with a report."""
     model = find_model(name, models)
+    if target is not None:
+        model = model.on(target)
     check_qkeras_owner()
     from zerobias.cli.build import build_firmware
     from zerobias.report import render

@@ -54,12 +54,12 @@ def reference(model: Model) -> tuple[Any, Graph]:
 
 
 def build_firmware(model: Model, root: Path, step: Step, *, sample: Path | None = None) -> Build:
-    """Write, compile, verify and report the firmware of ``model`` in ``root``/<name>.
+    """Write, compile, verify and report the firmware of ``model`` in ``root``/<its build name>.
 
     ``step`` is told what is being done. ``sample`` is an event file (default: the shipped sample).
     A stage whose inputs did not change is read back; another process that builds here is waited for.
     """
-    folder = root / model.name
+    folder = root / model.build_name
     with locked(folder, lambda: step(f"waiting for another build in {folder}")):
         sample = sample or default_sample()
         if not sample.is_file():
@@ -114,7 +114,8 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
     report = assemble(
         model=model.name,
         version=spec.version,
-        target=model.target.name,
+        target=model.target,
+        deployed=spec.design,
         digest=key_of(digest(read_weights(model.weights_path("quantised"))), sources),
         settings={
             **spec.hls.model_dump(),
@@ -256,6 +257,7 @@ def _physics(model: Model, graph: Graph, events: EventSet, sample: str) -> Physi
         background=scores(background),
         background_weight=background.weight,
         background_npu=background.npu,
+        background_leader=background.collections.get("leader"),
         signals={name: scores(part) for name, part in signals.items()},
         signal_weight={name: part.weight for name, part in signals.items()},
         signal_npu={name: part.npu for name, part in signals.items()},

@@ -20,6 +20,7 @@ SHAPES: Mapping[str, tuple[tuple[int, ...], str]] = {
     "region_bits": ((18, 14), "uint8"),
     "taus": ((4, 3), "int16"),
     "ht": ((), "uint16"),
+    "leader": ((), "uint32"),
     "wafer": ((48,), "uint32"),
     "wafer_place": ((5,), "int16"),
     "wafer_energy": ((), "uint32"),
@@ -29,6 +30,8 @@ SHAPES: Mapping[str, tuple[tuple[int, ...], str]] = {
 ``objects``: MET, 4 e/gamma, 4 muons, 10 jets x (hwPt, hwEta, hwPhi), pT-ordered, absent = 0, 0, 0.
 ``regions``: calorimeter region ET, iphi x ieta, LSB 0.5 GeV. ``region_bits``: bit 0 tau, bit 1 e/gamma.
 ``taus``: as ``objects``. ``ht``: scalar sum of jets, LSB 0.5 GeV.
+``leader``: number of the simulated collision that dominates the crossing; crossings that share one are
+not independent.
 ``wafer``: charges of one HGCAL wafer's 48 trigger cells in ADC counts; ``wafer_place``: layer, u, v,
 type (0-2), 1000 eta; ``wafer_energy``: energy of the signal particle in MeV, 0 for pile-up alone.
 """

@@ -153,21 +153,25 @@ def physics_table(
     signal_npu: Mapping[str, NDArray[np.integer]],
     sample: str,
     split: str,
+    background_leader: NDArray[np.integer] | None = None,
     replicas: int = 200,
     seed: int = 1,
 ) -> PhysicsTable:
     """Figures of every score in ``background`` (name -> (events,)) on every signal.
 
     ``model`` and ``model_float`` are the quantised and the float network. Bootstrap: Poisson(1)
-    resampling of the events of each class, the same for all scores; pile-up weights are made anew in each
-    replica.
+    resampling of the events of each class, the same for all scores; background events of one
+    ``background_leader`` (events,), the collision that dominates them, are drawn together, since they are
+    not independent (None: all are). Pile-up weights are made anew in each replica.
     """
     rng = np.random.default_rng(seed)
 
-    def resampled(weight: _Array, npu: NDArray[np.integer]) -> _Class:
-        return _Class(weight, npu, rng.poisson(1.0, (replicas, len(weight))).astype(np.uint8))
+    def resampled(weight: _Array, npu: NDArray[np.integer], leader: NDArray[np.integer] | None) -> _Class:
+        found, member = np.unique(np.arange(len(weight)) if leader is None else leader, return_inverse=True)
+        drawn = rng.poisson(1.0, (replicas, len(found))).astype(np.uint8)
+        return _Class(weight, npu, drawn[:, member])
 
-    zero_bias = resampled(background_weight, background_npu)
+    zero_bias = resampled(background_weight, background_npu, background_leader)
     intervals = pileup_bins(background_npu, background_weight, _PILEUP_ROWS)
     rows: list[ScoreRow] = []
     pileup: list[PileupRow] = []
@@ -175,7 +179,7 @@ def physics_table(
     aucs: dict[str, dict[str, _Estimate]] = {name: {} for name in background}
     aucs_reweighted: dict[str, dict[str, _Estimate]] = {name: {} for name in background}
     for signal, scores in signals.items():
-        events = resampled(signal_weight[signal], signal_npu[signal])
+        events = resampled(signal_weight[signal], signal_npu[signal], None)
         matched, row = _reweighted(signal, events, zero_bias)
         reweighting += [row] if row else []
         for name, values in background.items():

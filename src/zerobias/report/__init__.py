@@ -1,13 +1,24 @@
 """Report: verdict, measurements, ceilings and physics as one typed document."""
 
 from zerobias.report.files import read_report, write_report
-from zerobias.report.model import Agreement, HardwareRow, HeadroomRow, Report, assemble, budgeted
+from zerobias.report.model import (
+    Agreement,
+    Design,
+    HardwareRow,
+    HeadroomRow,
+    Metric,
+    Report,
+    assemble,
+    budgeted,
+)
 from zerobias.report.render import render
 
 __all__ = [
     "Agreement",
+    "Design",
     "HardwareRow",
     "HeadroomRow",
+    "Metric",
     "Report",
     "assemble",
     "budgeted",

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from zerobias.physics import PhysicsTable
 from zerobias.targets import Target
 
-__all__ = ["Agreement", "HardwareRow", "HeadroomRow", "Report", "assemble", "budgeted"]
+__all__ = ["Agreement", "Design", "HardwareRow", "HeadroomRow", "Metric", "Report", "assemble", "budgeted"]
 
-Metric = Literal["latency", "ii", "lut", "ff", "dsp", "bram"]
+Design = Literal["hls4ml", "rtl"]
+Metric = Literal["latency", "ii", "clock", "lut", "ff", "dsp", "bram"]
 Source = Literal["reference", "csim", "rtl-sim", "yosys", "estimate", "csynth", "vivado"]
 
 
@@ -31,9 +32,13 @@ class Agreement(_Part):
 
 
 class HardwareRow(_Part):
-    """One figure of one design. ``budget`` None: no ceiling; ``ok`` None: not known."""
+    """One figure of one design. ``budget`` None: no ceiling; ``ok`` None: not known.
 
-    design: Literal["hls4ml", "rtl"]
+    ``band``: an estimator's declared error band, ``value`` times which the measurement is expected to lie
+    between; None: none declared. The metric ``clock`` is the shortest period the design reaches.
+    """
+
+    design: Design
     metric: Metric
     value: float | None
     unit: str
@@ -41,6 +46,28 @@ class HardwareRow(_Part):
     source: Source
     method: str
     ok: bool | None
+    band: tuple[float, float] | None = None
+
+    @model_validator(mode="after")
+    def _band_of_an_estimate(self) -> Self:
+        if self.band is not None and not (self.source == "estimate" and 0 <= self.band[0] <= self.band[1]):
+            raise ValueError(f"band {self.band}: only an estimate has one, from low to high")
+        return self
+
+    @property
+    def measured(self) -> bool:
+        """Whether this is a known figure that is no estimate."""
+        return self.value is not None and self.source != "estimate"
+
+    def expects(self, measurement: float) -> bool:
+        """Whether ``measurement`` of the same figure lies in the declared band.
+
+        Raises ``ValueError`` for a row without value or band: it expects nothing in particular.
+        """
+        if self.value is None or self.band is None:
+            raise ValueError(f"{self.metric} of the {self.design} design declares no band")
+        low, high = (factor * self.value for factor in self.band)
+        return low <= measurement <= high
 
 
 class HeadroomRow(_Part):
@@ -56,11 +83,16 @@ class HeadroomRow(_Part):
 
 
 class Report(_Part):
-    """Everything a build found out, as written to ``report.json``."""
+    """Everything a build found out, as written to ``report.json``.
+
+    ``budgets`` are the metrics the target limits; the rows of the design ``deployed`` decide on them.
+    """
 
     model: str
     version: str
     target: str
+    deployed: Design
+    budgets: tuple[Metric, ...]
     digest: str
     settings: dict[str, Any]
     agreement: Agreement
@@ -72,56 +104,72 @@ class Report(_Part):
 
     @model_validator(mode="after")
     def _verdict_follows(self) -> Self:
-        implied = _verdict(self.agreement, self.hardware, self.headroom, self.causes)
+        implied = _verdict(
+            self.deployed, self.budgets, self.agreement, self.hardware, self.headroom, self.causes
+        )
         if self.verdict != implied:
             raise ValueError(f"verdict {self.verdict!r} contradicts the numbers, which imply {implied!r}")
         return self
 
+    @property
+    def unmeasured(self) -> tuple[Metric, ...]:
+        """Metrics with a ceiling of which the deployed design has no measurement."""
+        return _unmeasured(self.deployed, self.budgets, self.hardware)
+
 
 def budgeted(
     target: Target,
-    design: Literal["hls4ml", "rtl"],
+    design: Design,
     metric: Metric,
     value: float | None,
     source: Source,
     method: str,
+    band: tuple[float, float] | None = None,
 ) -> HardwareRow:
-    """A row with its unit, the target's ceiling in that unit and whether it is kept.
+    """A row with its unit, the target's limit in that unit and whether it is kept.
 
-    ``value`` is in ns (latency), bunch crossings (ii) or counts (the resources).
+    ``value`` is in ns (latency, clock), bunch crossings (ii) or counts (the resources); the limit of the
+    clock is the target's period, that of the others a ceiling.
     """
-    ceilings, capacity = target.ceilings, target.capacity
-
-    def share(percent: float | None, total: int) -> float | None:
-        return None if percent is None else percent / 100 * total
-
-    unit, budget = {
-        "latency": ("ns", ceilings.latency_ns),
-        "ii": ("BX", ceilings.ii_bx),
-        "lut": ("LUT", share(ceilings.lut_percent, capacity.lut)),
-        "ff": ("FF", share(ceilings.ff_percent, capacity.ff)),
-        "dsp": ("DSP", share(ceilings.dsp_percent, capacity.dsp)),
-        "bram": ("BRAM36", share(ceilings.bram_percent, capacity.bram36)),
-    }[metric]
+    budget = target.clock_ns if metric == "clock" else _ceilings(target)[metric]
     # Clocks times a period such as 1/240 us carry a rounding error: 30 clocks are 125.00000000000001 ns.
     ok = None if value is None or budget is None else value <= budget or math.isclose(value, budget)
     return HardwareRow(
         design=design,
         metric=metric,
         value=value,
-        unit=unit,
+        unit=_UNITS[metric],
         budget=budget,
         source=source,
         method=method,
         ok=ok,
+        band=band,
     )
+
+
+def _ceilings(target: Target) -> dict[Metric, float | None]:
+    """The target's ceilings in the units of the rows; None where it has none."""
+    ceilings, capacity = target.ceilings, target.capacity
+
+    def share(percent: float | None, total: int) -> float | None:
+        return None if percent is None else percent / 100 * total
+
+    return {
+        "latency": ceilings.latency_ns,
+        "ii": ceilings.ii_bx,
+        "lut": share(ceilings.lut_percent, capacity.lut),
+        "ff": share(ceilings.ff_percent, capacity.ff),
+        "dsp": share(ceilings.dsp_percent, capacity.dsp),
+        "bram": share(ceilings.bram_percent, capacity.bram36),
+    }
 
 
 def assemble(
     *,
     model: str,
     version: str,
-    target: str,
+    target: Target,
+    deployed: Design,
     digest: str,
     settings: dict[str, Any],
     agreement: Agreement,
@@ -132,8 +180,9 @@ def assemble(
 ) -> Report:
     """The report with its verdict.
 
-    ``fail`` when an implementation differs, a node can overflow or a budget is exceeded;
-    ``pass-on-estimates`` when a budgeted figure is an estimate or unknown; else ``pass``.
+    ``fail`` when an implementation differs, a node can overflow or the design ``deployed`` exceeds a limit;
+    ``pass`` when every ceiling of ``target`` is kept by a measurement of that design; else
+    ``pass-on-estimates``. Rows of the other design are shown, they decide nothing.
     """
     causes = [*disagreements, *_uncompared(agreement)]
     if any(agreement.mismatches.values()) and not disagreements:
@@ -151,22 +200,43 @@ def assemble(
     causes += [
         f"{row.metric} of the {row.design} design is {row.value:g} {row.unit} ({row.source}), "
         f"the budget is {row.budget:g}; {_WAYS_OUT[row.metric]}"
-        for row in hardware
-        if row.ok is False
+        for row in _exceeded(deployed, hardware)
     ]
+    budgets = tuple(metric for metric, ceiling in _ceilings(target).items() if ceiling is not None)
     return Report(
         model=model,
         version=version,
-        target=target,
+        target=target.name,
+        deployed=deployed,
+        budgets=budgets,
         digest=digest,
         settings=settings,
         agreement=agreement,
         hardware=hardware,
         headroom=headroom,
         physics=physics,
-        verdict=_verdict(agreement, hardware, headroom, causes),
+        verdict=_verdict(deployed, budgets, agreement, hardware, headroom, causes),
         causes=tuple(causes),
     )
+
+
+def _unmeasured(
+    deployed: Design, budgets: Sequence[Metric], hardware: Sequence[HardwareRow]
+) -> tuple[Metric, ...]:
+    """Those of ``budgets`` of which the deployed design has no measurement."""
+    measured = {row.metric for row in hardware if row.design == deployed and row.measured}
+    return tuple(metric for metric in budgets if metric not in measured)
+
+
+def _exceeded(deployed: Design, hardware: Sequence[HardwareRow]) -> list[HardwareRow]:
+    """Rows that break a limit: measurements of the deployed design, or estimates where it has none."""
+    return [
+        row
+        for row in hardware
+        if row.design == deployed
+        and row.ok is False
+        and (row.measured or _unmeasured(deployed, [row.metric], hardware))
+    ]
 
 
 def _uncompared(agreement: Agreement) -> list[str]:
@@ -186,9 +256,11 @@ def _uncompared(agreement: Agreement) -> list[str]:
 
 
 def _verdict(
+    deployed: Design,
+    budgets: Sequence[Metric],
     agreement: Agreement,
-    hardware: tuple[HardwareRow, ...],
-    headroom: tuple[HeadroomRow, ...],
+    hardware: Sequence[HardwareRow],
+    headroom: Sequence[HeadroomRow],
     causes: Sequence[str],
 ) -> Literal["pass", "pass-on-estimates", "fail"]:
     """The verdict that the parts of a report imply."""
@@ -197,18 +269,28 @@ def _verdict(
         or _uncompared(agreement)
         or any(agreement.mismatches.values())
         or any(row.overflows for row in headroom)
-        or any(row.ok is False for row in hardware)
+        or _exceeded(deployed, hardware)
     ):
         return "fail"
-    budgets = [row for row in hardware if row.budget is not None]
-    if not budgets or any(row.source == "estimate" or row.value is None for row in budgets):
+    if not budgets or _unmeasured(deployed, budgets, hardware):
         return "pass-on-estimates"
     return "pass"
 
 
-_WAYS_OUT: dict[str, str] = {
+_UNITS: dict[Metric, str] = {
+    "latency": "ns",
+    "ii": "BX",
+    "clock": "ns",
+    "lut": "LUT",
+    "ff": "FF",
+    "dsp": "DSP",
+    "bram": "BRAM36",
+}
+
+_WAYS_OUT: dict[Metric, str] = {
     "latency": "use fewer or narrower layers, or a target with a faster clock",
     "ii": "lower the reuse factor, or accept fewer events",
+    "clock": "cut the pipeline into more stages, or choose a target with a slower clock",
     "lut": "prune or narrow the weights, or raise the reuse factor",
     "ff": "use fewer pipeline stages, or narrow the layers",
     "dsp": "narrow the products to at most 10 bits, or allow DSPs in the target",

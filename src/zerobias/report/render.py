@@ -37,7 +37,9 @@ def render(report: Report, target: Target) -> RenderableType:
                 )
             )
     style = "bold red" if report.verdict == "fail" else "bold green"
-    parts.append(Text.assemble("verdict: ", (report.verdict, style)))
+    estimates = report.verdict == "pass-on-estimates" and report.unmeasured
+    note = f" (not measured: {', '.join(report.unmeasured)})" if estimates else ""
+    parts.append(Text.assemble("verdict: ", (report.verdict, style), note))
     parts += [Text(f"  {cause}", style="red") for cause in report.causes]
     return Group(*parts)
 
@@ -63,14 +65,34 @@ def _agreement(report: Report) -> Text:
 
 
 def _hardware(report: Report, target: Target) -> Table:
-    table = _table("hardware", "design", "metric", "value", "", "budget", "", "source")
+    table = _table(
+        f"hardware; the {report.deployed} design is deployed",
+        "design",
+        "metric",
+        "value",
+        "",
+        "budget",
+        "",
+        "source",
+    )
     for row in report.hardware:
         value = "unknown" if row.value is None else f"{row.value:,.4g} {row.unit}"
         if row.value is not None and row.metric in ("lut", "ff", "dsp", "bram"):
             value = f"{row.value:,.0f} {row.unit}"
         budget = "none" if row.budget is None else f"{row.budget:,.6g} {row.unit}"
         source = f"≈ {row.source}" if row.source == "estimate" else row.source
-        table.add_row(row.design, row.metric, value, _note(row, target), budget, _MARKS[row.ok], source)
+        if row.band is not None:
+            source += f" ×{row.band[0]:g}-{row.band[1]:g}"
+        table.add_row(
+            row.design,
+            row.metric,
+            value,
+            _note(row, target),
+            budget,
+            _MARKS[row.ok],
+            source,
+            style=None if row.design == report.deployed else "dim",
+        )
     return table
 
 
@@ -81,6 +103,8 @@ def _note(row: HardwareRow, target: Target) -> str:
         return f"{row.value / target.clock_ns:.0f} clocks, {row.value / target.bx_ns:.2f} BX"
     if row.metric == "ii":
         return f"{row.value * target.clocks_per_bx:.0f} clocks"
+    if row.metric == "clock":
+        return f"{1e3 / row.value:.0f} MHz"
     total = {
         "lut": target.capacity.lut,
         "ff": target.capacity.ff,

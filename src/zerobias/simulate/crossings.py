@@ -94,15 +94,17 @@ class Simulation:
         own = self.signals[chunk.process - 1]
         return overlay(chosen, counts, self.deposits, signal, own, self.detector, seeds)
 
-    def muon_probability(self, split: int, least: int, seed: int) -> float:
-        """Fraction of crossings without a forced slice that hold at least ``least`` muons, by trial."""
+    def muon_probabilities(self, split: int, seed: int) -> NDArray[np.float64]:
+        """Shares of the crossings without a forced slice that hold 0, 1, 2, 3 and more muons, by trial."""
         rng = np.random.default_rng(seed)
-        found = 0
+        found = np.zeros(5, np.int64)
         for _ in range(_TRIALS // _TRIES):
             chosen, counts = self.strata.draw(rng, -1, _TRIES, self._usable(split))
             seeds = rng.integers(2**32, size=_TRIES)
-            found += int((count_muons(chosen, counts, self.deposits, self.detector, seeds) >= least).sum())
-        return found / (_TRIALS // _TRIES * _TRIES)
+            muons = count_muons(chosen, counts, self.deposits, self.detector, seeds)
+            found += np.bincount(muons, minlength=5)
+        shares: NDArray[np.float64] = found / found.sum()
+        return shares
 
     def _usable(self, split: int) -> list[NDArray[np.int64]]:
         """Pool events of each slice that belong to ``split``: splits share none."""
@@ -139,7 +141,7 @@ class Simulation:
             missing -= len(keep)
             if missing == chunk.events and tried >= _TRIES_MAX:
                 raise SpecError(
-                    f"none of {tried} crossings has {chunk.muons[0]} muons: set muon = 0 in zero_bias.toml"
+                    f"none of {tried} crossings has {chunk.muons[0]} muons: set muon = [] in zero_bias.toml"
                 )
         return np.concatenate(interactions), np.concatenate(counts), np.concatenate(seeds)
 
@@ -168,13 +170,18 @@ def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> lis
 
     strata = simulation.strata
     for split, share in enumerate(ZERO_BIAS_SHARES):
-        many = 0.0
+        lows, shares = [0], [1.0, 0.0]  # each class of muon numbers, and the share with that many or more
         if card.muon:
-            trial = chunk_seed(seed, "muons", split)
-            many = simulation.muon_probability(split, card.muon_min, trial)
-        few = (0, card.muon_min - 1) if many else _ANY_MUONS
-        parts = [(-1, few, card.natural, 1 - many)]
-        parts += [(-1, (card.muon_min, 4), card.muon, many)] if many else []
+            found = simulation.muon_probabilities(split, chunk_seed(seed, "muons", split))
+            # A class that no trial fell into is left to the one below it.
+            lows += [low for low in card.muon_classes if found[low:].any()]
+            shares = [*(float(found[low:].sum()) for low in lows), 0.0]
+        parts = [
+            (-1, (low, high - 1), wanted, share - above)
+            for low, high, wanted, share, above in zip(
+                lows, [*lows[1:], 5], [card.natural, *card.muon], shares, shares[1:], strict=False
+            )
+        ]
         parts += [(i, _ANY_MUONS, s.forced, 1.0) for i, s in enumerate(card.slice) if s.forced]
         for stratum, muons, wanted, part in parts:
             # At least one: a split without a stratum would lack its probability.

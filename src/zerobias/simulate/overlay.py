@@ -16,8 +16,10 @@ from zerobias.simulate.response import response_constants, smear
 from zerobias.simulate.spec import Detector
 from zerobias.simulate.towers import COLUMNS, ETA_CENTRES, ROWS, Deposits
 
-__all__ = ["Crossings", "Readout", "count_muons", "overlay"]
+__all__ = ["NO_LEADER", "Crossings", "Readout", "count_muons", "overlay"]
 
+NO_LEADER = 2**32 - 1
+"""Leader of a crossing without any interaction."""
 _ETA_LSB_MUON = 0.010875
 _NORMALS: NDArray[np.float32] = (
     np.random.default_rng(20241).standard_normal(2**18 + COLUMNS).astype(np.float32)
@@ -33,6 +35,7 @@ class Crossings:
     region_bits: NDArray[np.uint8]
     taus: NDArray[np.int16]
     ht: NDArray[np.uint16]
+    leader: NDArray[np.uint32]
     npu: NDArray[np.uint16]
 
 
@@ -129,6 +132,7 @@ def overlay(
         np.zeros((number, 18, 14), np.uint8),
         np.zeros((number, 4, 3), np.int16),
         np.zeros(number, np.uint16),
+        np.zeros(number, np.uint32),
         counts.astype(np.uint16),
     )
     readout = Readout.of(detector)
@@ -141,7 +145,7 @@ def overlay(
         tuple(vars(readout).values()),
         _NORMALS,
         seeds,
-        tuple(vars(made).values())[:5],
+        tuple(vars(made).values())[:-1],
     )
     return made
 
@@ -210,6 +214,18 @@ def _add(event: int, pool: Any, response: Any, turn: int, mirror: int, towers: A
 
 
 @njit(cache=True)
+def _activity(event: int, pool: Any) -> float:
+    """Sum of the squared transverse energies of an interaction's single deposits and of its muons."""
+    hard_offset, energy, transverse, muon_offset, muon = pool[3], pool[5], pool[6], pool[8], pool[9]
+    total = 0.0
+    for k in range(hard_offset[event], hard_offset[event + 1]):
+        total += (energy[k] * transverse[k]) ** 2
+    for k in range(muon_offset[event], muon_offset[event + 1]):
+        total += muon[k, 3] * muon[k, 0] ** 2
+    return total
+
+
+@njit(cache=True)
 def _count_muons(interactions: Any, counts: Any, pool: Any, muons: Any, seeds: Any, found: Any) -> None:
     turns, mirrors = np.zeros(counts.max() + 1, np.int64), np.zeros(counts.max() + 1, np.int64)
     table = np.zeros((4, 3), np.int16)
@@ -238,7 +254,7 @@ def _overlay(
     out: Any,
 ) -> None:
     constants, response, muons, met_threshold, jet, cluster = readout
-    objects, region, bits, tau, ht = out
+    objects, region, bits, tau, ht, leader = out
     turns, mirrors = np.zeros(counts.max() + 1, np.int64), np.zeros(counts.max() + 1, np.int64)
     towers = np.zeros((ROWS, COLUMNS, 4), np.float32)
     em = np.zeros((ROWS, PADDED), np.int32)
@@ -252,11 +268,17 @@ def _overlay(
         for k in range(count):  # all muons first, so that count_muons rolls the same
             _add_muons(interactions[position + k], pool[8], pool[9], muons, turns[k], mirrors[k], table[5:9])
         towers[:] = 0
+        leader[crossing], most = NO_LEADER, -1.0
         for k in range(count):
-            _add(interactions[position + k], pool, response, turns[k], mirrors[k], towers)
+            event = interactions[position + k]
+            _add(event, pool, response, turns[k], mirrors[k], towers)
+            activity = _activity(event, pool)
+            if activity > most:
+                leader[crossing], most = event, activity
         position += count
         own = signal[crossing]
         if own >= 0:
+            leader[crossing] = own
             turn, mirror = turns[count], mirrors[count]
             _add_muons(own, signal_pool[8], signal_pool[9], muons, turn, mirror, table[5:9])
             _add(own, signal_pool, response, turn, mirror, towers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -87,7 +88,8 @@ class SliceCard(_Spec):
 class ZeroBiasCard(_Spec):
     """Zero bias as premixed pile-up (``triggers/zero_bias.toml``); slices are ordered soft to hard.
 
-    ``natural``: crossings without a forced slice, ``muon``: such with at least ``muon_min`` muons more.
+    ``natural``: crossings without a forced slice. ``muon``: more of them, with ``muon_min`` muons, one
+    more, and so on, the last with that many or more.
     """
 
     description: str
@@ -98,7 +100,7 @@ class ZeroBiasCard(_Spec):
     pileup_sigma: float = Field(ge=0)
     natural: int = Field(gt=0)
     muon_min: int = Field(ge=1, le=4)
-    muon: int = Field(ge=0)
+    muon: tuple[Annotated[int, Field(gt=0)], ...]
     signal: int = Field(gt=0)
     seed: int
     slice: tuple[SliceCard, ...] = Field(min_length=1)
@@ -108,6 +110,17 @@ class ZeroBiasCard(_Spec):
         if self.tune not in self.tunes:
             raise ValueError(f"tune {self.tune!r} has no settings: [tunes] declares {', '.join(self.tunes)}")
         return self
+
+    @model_validator(mode="after")
+    def _four_muons_at_most(self) -> ZeroBiasCard:
+        if self.muon_classes.stop > 5:
+            raise ValueError(f"muon has classes of up to {self.muon_classes.stop - 1} muons: at most 4 count")
+        return self
+
+    @property
+    def muon_classes(self) -> range:
+        """The smallest number of muons of each entry of ``muon``."""
+        return range(self.muon_min, self.muon_min + len(self.muon))
 
     def scaled(self, factor: float) -> ZeroBiasCard:
         """The recipe with ``factor`` times as many events, signals' collisions included.
@@ -122,7 +135,7 @@ class ZeroBiasCard(_Spec):
         return self.model_copy(
             update={
                 "natural": max(1, round(self.natural * factor)),
-                "muon": round(self.muon * factor),
+                "muon": tuple(max(1, round(wanted * factor)) for wanted in self.muon),
                 "signal": max(1, round(self.signal * factor)),
                 "slice": slices,
             }

@@ -113,10 +113,11 @@ def validate(events: EventSet, anchors: Anchors) -> Validation:
         for rank, (values, anchor) in enumerate(zip(pt[:, place].T, expected, strict=True), 1):
             name = kind if len(expected) == 1 else f"{kind} {rank}"
             rows.append(_median_row(name, values, weight, anchor, anchors.tolerance))
+    leader = zero.collections.get("leader", np.arange(len(zero))).astype(np.int64)
     curves = tuple(
-        rate_curve(name, values, weight, anchors.bunches) for name, values in _leading(zero).items()
+        rate_curve(name, values, weight, leader, anchors.bunches) for name, values in _leading(zero).items()
     )
-    rows.append(_rate_row(pt[:, 9], weight, anchors))
+    rows.append(_rate_row(pt[:, 9], weight, leader, anchors))
     regions = zero.collections["regions"]
     return Validation(
         tuple(rows),
@@ -136,15 +137,23 @@ def weighted_median(values: NDArray[Any], weight: _Floats) -> float:
     return float(values[order][np.searchsorted(total, 0.5 * total[-1])])
 
 
-def rate_curve(name: str, hardware: NDArray[Any], weight: _Floats, bunches: int) -> RateCurve:
+def rate_curve(
+    name: str, hardware: NDArray[Any], weight: _Floats, leader: NDArray[np.int64], bunches: int
+) -> RateCurve:
     """Rate at or above every value of ``hardware`` (n,), pT in 0.5 GeV, down to 1 kHz.
 
-    ``weight`` sums to one. The error is that of a sum of weights: sqrt(sum of squares) in it.
+    ``weight`` sums to one. The error is that of a sum of independent weights, sqrt(sum of squares), where
+    crossings of one ``leader`` count as one weight: they are no independent events.
     """
     scale = bunches * ORBIT_HZ / 1e3
     top = int(hardware.max()) + 1
     total = np.bincount(hardware, weight, top)[::-1].cumsum()[::-1] * scale
-    square = np.bincount(hardware, weight**2, top)[::-1].cumsum()[::-1] * scale**2
+    order = np.lexsort((-hardware, leader))
+    own = np.cumsum(weight[order])
+    starts = np.flatnonzero(np.diff(leader[order], prepend=-1))
+    own -= np.repeat((own - weight[order])[starts], np.diff(starts, append=len(order)))
+    added = own**2 - (own - weight[order]) ** 2  # to the square of the leader's weight, by each crossing
+    square = np.bincount(hardware[order], added, top)[::-1].cumsum()[::-1] * scale**2
     kept = np.flatnonzero(total >= _LOWEST_KHZ)
     kept = kept[kept > 0]
     return RateCurve(name, kept / 2, total[kept], np.sqrt(square[kept]))
@@ -191,11 +200,12 @@ def _median_row(name: str, values: NDArray[Any], weight: _Floats, anchor: float,
     )
 
 
-def _rate_row(values: NDArray[Any], weight: _Floats, anchors: Anchors) -> Row:
+def _rate_row(values: NDArray[Any], weight: _Floats, leader: NDArray[np.int64], anchors: Anchors) -> Row:
     """Single-jet rate; the anchor is the middle (geometric) of its range."""
     mask = values >= 2 * anchors.jet_rate_gev
     scale = anchors.bunches * ORBIT_HZ / 1e3
-    rate, error = scale * weight[mask].sum(), scale * np.sqrt(np.sum(weight[mask] ** 2))
+    _, member = np.unique(leader[mask], return_inverse=True)
+    rate, error = scale * weight[mask].sum(), scale * np.linalg.norm(np.bincount(member, weight[mask]))
     low, high = anchors.jet_rate_khz
     middle = float(np.sqrt(low * high))
     name = f"jet > {anchors.jet_rate_gev:g} GeV"

@@ -31,10 +31,11 @@ __all__ = ["Model", "find_model", "model_names", "with_contract"]
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder: its validated spec and where its parts lie."""
+    """A model folder: its validated spec and where its parts lie; ``board``: another target than its own."""
 
     folder: Path
     spec: ModelSpec
+    board: Target | None = None
 
     @property
     def name(self) -> str:
@@ -48,8 +49,26 @@ class Model:
 
     @cached_property
     def target(self) -> Target:
-        """The target with the model's own tighter ceilings."""
+        """The target with the model's own tighter ceilings, or ``board`` as it is.
+
+        A model's ceilings are its share of its own board, so they say nothing about another one.
+        """
+        if self.board is not None:
+            return self.board
         return load_target(self.spec.target.name).tightened(self.spec.target.ceilings)
+
+    @property
+    def build_name(self) -> str:
+        """Name of the model's build folder; one a target, so that builds do not overwrite each other."""
+        return self.name if self.board is None else f"{self.name}@{self.board.name}"
+
+    def on(self, target: str) -> Model:
+        """This model on the target called ``target``; on its own target it stays as it is.
+
+        Raises ``SpecError`` for an unknown target, listing the known ones.
+        """
+        board = load_target(target)
+        return replace(self, board=None if target == self.spec.target.name else board)
 
     @cached_property
     def module(self) -> ModuleType:

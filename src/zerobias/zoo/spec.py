@@ -64,7 +64,7 @@ class ModelSpec(_Spec):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
     title: str
-    design: Literal["hls4ml"] = "hls4ml"
+    design: Literal["hls4ml", "rtl"] = "hls4ml"
     seed: int = Field(default=1, ge=0)
     target: TargetSpec
     hls: HlsSettings = HlsSettings()
