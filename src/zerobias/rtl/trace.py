@@ -133,7 +133,9 @@ def _scaled(contract: Contract, raw: list[FVariable]) -> Wires:
     wires = np.empty(len(raw), dtype=object)
     offsets = contract.offset * contract.offset_type.lsb
     for index, feature in enumerate(contract.features):
-        difference = cast(plus(raw[index] * 2.0**feature.step_log2, -float(offsets[index])), contract.raw_type)
+        difference = cast(
+            plus(raw[index] * 2.0**feature.step_log2, -float(offsets[index])), contract.raw_type
+        )
         shifted = cast(difference * 2.0**-feature.shift, contract.raw_type)
         wires[index] = cast(shifted, contract.network_type)
     return wires

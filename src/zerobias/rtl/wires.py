@@ -5,7 +5,6 @@ A wire holds real values: integers times a power of two, with bounds alkaid trac
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
@@ -134,9 +133,7 @@ def _floor(wire: FVariable, frac: int) -> FVariable:
     return _bits(wire, signed, max(integer, 1 - signed - frac), frac)
 
 
-def _bits(
-    wire: FVariable, signed: bool, integer: int, frac: int, kind: FixedType | None = None
-) -> FVariable:
+def _bits(wire: FVariable, signed: bool, integer: int, frac: int, kind: FixedType | None = None) -> FVariable:
     """The bits of a wire from ``2**-frac`` up to below ``2**integer``, then the sign: a plain cast."""
     if is_constant(wire):
         kind = kind or FixedType(signed + integer + frac, integer + signed, bool(signed))

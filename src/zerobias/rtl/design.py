@@ -1,0 +1,226 @@
+"""The pipelined design as Verilog and VHDL: a plan on disk, no tool is run, two writes are byte-identical."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from zerobias.contract import Contract, TypeField
+from zerobias.errors import DataError, SpecError
+from zerobias.rtl.pipeline import cut, cut_into, delays, pipelined, stages_of
+from zerobias.rtl.sources import Language, core_source, top_source
+from zerobias.rtl.trace import Circuit
+from zerobias.specs import validate
+from zerobias.targets import Target
+
+__all__ = ["PortField", "RtlDesign", "RtlEstimate", "read_design", "write_design"]
+
+_LANGUAGES: tuple[Language, ...] = ("verilog", "vhdl")
+_USABLE_CLOCK = 0.85
+"""Share of the clock period planned for logic; the rest is left to registers and the clock's uncertainty."""
+_MANIFEST = "design.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PortField(_Part):
+    """Where a raw integer lies in ``in_data``: ``width`` bits from bit ``low_bit`` upwards."""
+
+    name: str
+    low_bit: int
+    width: int
+    signed: bool
+
+
+class RtlEstimate(_Part):
+    """Estimated resources: LUT by alkaid's cost model, FF as declared, both before synthesis."""
+
+    lut: int
+    ff: int
+    dsp: int
+
+
+class RtlDesign(_Part):
+    """A written design; ``latency`` counts clocks from the edge that samples an event to the one at which
+    its score can be sampled, input and output registers included.
+
+    ``verilog`` and ``vhdl`` are the source files, relative to ``folder``, in the order of compilation;
+    ``name`` is the top module. ``stage_ns`` is the longest planned delay of a stage.
+    """
+
+    folder: Path = Field(exclude=True)
+    name: str
+    target: str
+    part: str
+    clock_ns: float
+    stages: int
+    latency: int
+    stage_ns: float
+    in_bits: int
+    fields: tuple[PortField, ...]
+    score_type: TypeField
+    verilog: tuple[str, ...]
+    vhdl: tuple[str, ...]
+    estimate: RtlEstimate
+    alkaid: str
+    digest: str
+
+    def files(self, language: Language) -> tuple[Path, ...]:
+        """Source files of one language, in the order of compilation."""
+        return tuple(self.folder / name for name in getattr(self, language))
+
+
+def write_design(
+    circuit: Circuit,
+    target: Target,
+    folder: Path,
+    *,
+    name: str,
+    stages: int | None = None,
+    delay_scale: float = 1.0,
+) -> RtlDesign:
+    """Write a circuit as a pipeline for the target's clock to ``folder``, replacing what was there.
+
+    The pipeline has ``stages`` stages when given. Otherwise it is cut where the planned delays, times
+    ``delay_scale``, reach the usable part of the target's clock period. Raises ``SpecError`` when ``stages``
+    or ``delay_scale`` is no positive number.
+    """
+    if delay_scale <= 0 or (stages is not None and stages < 1):
+        raise SpecError(f"stages {stages} and delay_scale {delay_scale}: give positive numbers")
+    planned = [delay * delay_scale for delay in delays(circuit.logic)]
+    if stages is None:
+        places = cut(circuit.logic, target.clock_ns * _USABLE_CLOCK, planned)
+    else:
+        places = cut_into(circuit.logic, stages, planned)
+    fsm = pipelined(circuit.logic, places)
+    depth = stages_of(places)
+    fields = port_fields(circuit.contract)
+    values = _values(circuit, name, depth, fields)
+    taken = _taken(circuit, fields)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
+        fresh = Path(scratch) / "design"
+        names: dict[str, tuple[str, ...]] = {}
+        state = hashlib.sha256()
+        for language, suffix in zip(_LANGUAGES, ("v", "vhd"), strict=True):
+            texts = {
+                f"{language}/{name}_core.{suffix}": core_source(fsm, name, language),
+                f"{language}/{name}.{suffix}": top_source(language, values, taken),
+            }
+            for path, text in texts.items():
+                (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / path).write_text(text)
+                state.update(path.encode() + text.encode())
+            names[language] = tuple(texts)
+        design = RtlDesign(
+            folder=folder,
+            name=name,
+            target=target.name,
+            part=target.part,
+            clock_ns=target.clock_ns,
+            stages=depth,
+            latency=depth + 1,
+            stage_ns=round(max(ready for _, ready in places), 4),
+            in_bits=sum(field.width for field in fields),
+            fields=fields,
+            score_type=circuit.score_type,
+            verilog=names["verilog"],
+            vhdl=names["vhdl"],
+            estimate=RtlEstimate(
+                lut=round(circuit.logic.cost),
+                ff=sum(signal.width for signal in fsm.signals.values() if signal.reg) + depth + 1,
+                dsp=0,
+            ),
+            alkaid=version("alkaid"),
+            digest=state.hexdigest(),
+        )
+        (fresh / _MANIFEST).write_text(json.dumps(design.model_dump(mode="json"), indent=1) + "\n")
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(fresh, folder)
+    return design
+
+
+def read_design(folder: Path) -> RtlDesign:
+    """The design that was written to ``folder``.
+
+    Raises ``DataError`` when there is none, its manifest is damaged, or a source was changed.
+    """
+    try:
+        data = json.loads((folder / _MANIFEST).read_text())
+        design = validate({**data, "folder": folder}, RtlDesign, str(folder / _MANIFEST))
+        state = hashlib.sha256()
+        for path in (*design.verilog, *design.vhdl):
+            state.update(path.encode() + (folder / path).read_bytes())
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"no RTL design in {folder} ({error}): write it again") from None
+    if state.hexdigest() != design.digest:
+        raise DataError(f"the sources in {folder} are not those its manifest names: write the design again")
+    return design
+
+
+def port_fields(contract: Contract) -> tuple[PortField, ...]:
+    """Bits of ``in_data``: feature 0 lowest, each with its declared width and sign."""
+    declared = [
+        (field.width, field.signed)
+        for group in contract.spec.group
+        for _ in range(group.count)
+        for field in group.fields
+    ]
+    fields, low = [], 0
+    for feature, (width, signed) in zip(contract.features, declared, strict=True):
+        fields.append(PortField(name=feature.name, low_bit=low, width=width, signed=signed))
+        low += width
+    return tuple(fields)
+
+
+def _taken(circuit: Circuit, fields: tuple[PortField, ...]) -> list[str]:
+    """Slices of ``in_data`` that the core reads: what its values can need of each used feature."""
+    widths = circuit.logic.inp_kifs.sum(axis=0)
+    return [
+        f"{field.low_bit + int(width) - 1}:{field.low_bit}"
+        for field, width in zip(fields, widths, strict=True)
+        if width
+    ]
+
+
+def _values(circuit: Circuit, name: str, stages: int, fields: tuple[PortField, ...]) -> dict[str, str]:
+    """What the templates of the top level need."""
+    kind = circuit.score_type
+    signed, integer, frac = (int(v) for v in circuit.logic.out_qint[0].kif)
+    width = signed + integer + frac
+    left, right = kind.width - width - (kind.frac - frac), kind.frac - frac
+    fill = f"score[{width - 1}]" if signed else "1'b0"
+    parts = [f"{{{left}{{{fill}}}}}"] * (left > 0) + ["score"] + [f"{right}'b0"] * (right > 0)
+    high = f"score({width - 1})" if signed else "'0'"
+    vhdl = [f"({left - 1} downto 0 => {high})"] * (left > 0) + ["score"]
+    vhdl += [f"({right - 1} downto 0 => '0')"] * (right > 0)
+    rows = [
+        f"{f.low_bit + f.width - 1:>5}:{f.low_bit:<5} {'signed  ' if f.signed else 'unsigned'} {f.name}"
+        for f in fields
+    ]
+    return {
+        "NAME": name,
+        "STAGES": str(stages),
+        "VALID_HIGH": str(stages - 1),
+        "LATENCY": str(stages + 1),
+        "IN_HIGH": str(sum(f.width for f in fields) - 1),
+        "RAW_HIGH": str(int(np.sum(circuit.logic.inp_kifs)) - 1),
+        "SCORE_HIGH": str(width - 1),
+        "OUT_HIGH": str(kind.width - 1),
+        "SCORE_TYPE": str(kind),
+        "SCORE_VERILOG": f"{{{', '.join(parts)}}}",
+        "SCORE_VHDL": " & ".join(vhdl),
+        "FEATURES_V": "\n".join(f"// {row}" for row in rows),
+        "FEATURES_VHDL": "\n".join(f"-- {row}" for row in rows),
+    }
