@@ -134,8 +134,11 @@ def test_value_that_the_model_refuses_is_named_with_its_trial(
 def test_sample_without_tuning_signals_is_refused(tiny: Model, events: EventSet, tmp_path: Path) -> None:
     model = with_space(tiny, choices=CHOICES)
     only = events.select(np.flatnonzero(events.process == events.process_names.index("zero_bias")))
+    data = training_data(model, events)
     with pytest.raises(DataError, match="no signals in its tuning split"):
-        run(model, only, tmp_path, 1)
+        search(
+            model, only, data, storage=tmp_path / "study.log", study="a", trials=1, sample="only zero bias"
+        )
 
 
 def test_damaged_study_is_named(tiny: Model, events: EventSet, tmp_path: Path) -> None:

@@ -103,6 +103,7 @@ def search(
     tf.config.experimental.enable_op_determinism()
     tuning = _tuning(model, events)
     chosen = _measured(model, from_keras(model.load(), model.contract), tuning)
+    storage.parent.mkdir(parents=True, exist_ok=True)
     try:
         kept = optuna.create_study(
             study_name=study,
