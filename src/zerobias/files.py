@@ -1,13 +1,14 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and what a folder of them holds."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_text"]
+__all__ = ["replacing", "tree_digest", "write_text"]
 
 
 @contextmanager
@@ -26,3 +27,14 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text)
+
+
+def tree_digest(folder: Path | None) -> str | None:
+    """SHA-256 of the names and contents of all files below ``folder``; None for no folder."""
+    if folder is None:
+        return None
+    state = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        content = path.read_bytes()
+        state.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
+    return state.hexdigest()

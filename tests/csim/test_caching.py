@@ -106,7 +106,7 @@ def test_template_tool_compiler_sample_and_damage(
     def shelf(name: str) -> Path:
         return own if name == "firmware" else shelves.shelf(name)
 
-    for module in ("zerobias.cli.build", "zerobias.hls.project"):
+    for module in ("zerobias.cli.build", "zerobias.hls.templates"):
         monkeypatch.setattr(f"{module}.shelf", shelf)
     assert done(folder, root, small_sample) == ["project", "agreement"]
 

@@ -156,9 +156,12 @@ def test_two_targets_build_side_by_side(folder: Path, tmp_path: Path, small_samp
     assert (own["target"], other["target"]) == ("ugt", "xcvu9p")
     assert {path.parent.name for path in tmp_path.glob("*/report.json")} == {"tiny", "tiny@xcvu9p"}
     for name, clock, part in (("tiny", "4.1667", "xc7vx690t"), ("tiny@xcvu9p", "5.0000", "xcvu9p")):
-        script = (tmp_path / name / "hls" / "build_hls.tcl").read_text()
-        assert f"-period {clock}" in script
-        assert f"set_part {part}" in script
+        project = tmp_path / name / "hls"
+        assert f"set clock_period {clock}\n" in (project / "project.tcl").read_text()
+        assert f'set part "{part}' in (project / "project.tcl").read_text()
+        assert f"-top tiny_top -part {part}" in (project / "build_vivado.tcl").read_text()
+        assert f"-period {clock} [get_ports ap_clk]" in (project / "clock.xdc").read_text()
+        assert not any("@" in script.read_text() for script in project.glob("*.tcl"))
     budgets = [{row["metric"]: row["budget"] for row in report["hardware"]} for report in (own, other)]
     assert [found["latency"] for found in budgets] == [40.0, 80.0]
     assert [found["dsp"] for found in budgets] == [0.0, None]

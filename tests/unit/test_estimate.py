@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from zerobias.contract import Contract, ContractSpec, FixedType
 from zerobias.fixed import Cast, Conv, Dense, Graph, Input, Node, Op, Square, Windows
+from zerobias.hls import Estimate, HlsLayer, estimated_figures
 from zerobias.hls.estimate import constant_bits, estimate, signed_digits
+from zerobias.report import budgeted
 from zerobias.targets import load_target
+from zerobias.zoo import HlsSettings
 
 UGT = load_target("ugt")
 
@@ -61,6 +66,84 @@ def test_convolution_counts_every_position() -> None:
         3 * once.adders,
     )
     assert three.levels == once.levels
+
+
+def layer(**changes: object) -> HlsLayer:
+    plain = HlsLayer("op", "Dense", FixedType(20, 20), FixedType(12, 12), FixedType(5, 5), 3, 2)
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def test_shared_multipliers_by_hand() -> None:
+    op = Dense(np.array([[5, 0], [1, -8], [0, 7]]), FixedType(5, 5), np.array([1, 0]), FixedType(2, 2))
+    all_exist = estimate(four_bits(3), graph(op, (3,)), UGT)
+    shared = layer(strategy="resource", reuse_factor=3)
+    found = estimate(four_bits(3), graph(op, (3,)), UGT, [shared])
+    # Two products of 4 x 5 bits with adders of 12; one input a clock, of 4 bits, is chosen from three.
+    assert found.ebops == 2 * (4 * 5 + 12) + 4
+    assert (found.multipliers, found.adders, found.dsp, found.bram) == (2, 2, 0, 1)
+    assert (found.interval, found.cycles) == (3, all_exist.cycles + 2)
+    wide = Dense(op.kernel, FixedType(11, 11), op.bias, op.bias_type)
+    found = estimate(four_bits(3), graph(wide, (3,)), UGT, [shared])
+    assert (found.ebops, found.dsp) == (2 * 12 + 4, 2), "11 bits take a DSP"
+    assert estimate(four_bits(3), graph(op, (3,)), UGT, [layer(strategy="resource")]) == all_exist
+    assert estimate(four_bits(3), graph(op, (3,)), UGT, [layer(name="other", reuse_factor=3)]) == all_exist
+
+
+def test_positions_of_a_convolution_one_after_the_other() -> None:
+    op = Dense(np.array([[3], [1]]), FixedType(3, 3), np.array([0]), FixedType(1, 1))
+    conv = Conv(op, Windows.of((4,), (2,), (1,), "valid"))
+    once = estimate(four_bits(2), graph(op, (2,)), UGT)
+    found = estimate(four_bits(4), graph(conv, (4, 1)), UGT, [layer(strategy="resource", passes=3)])
+    assert (found.ebops, found.multipliers, found.interval) == (once.ebops, once.multipliers, 3)
+    all_exist = estimate(four_bits(4), graph(conv, (4, 1)), UGT)
+    assert found.cycles == all_exist.cycles + 2
+
+
+def test_adder_graphs_count_their_luts_at_every_position() -> None:
+    op = Dense(np.array([[3], [1]]), FixedType(3, 3), np.array([0]), FixedType(1, 1))
+    conv = Conv(op, Windows.of((4,), (2,), (1,), "valid"))
+    graphs = layer(strategy="distributed_arithmetic", adder_luts=7.5)
+    assert estimate(four_bits(4), graph(conv, (4, 1)), UGT, [graphs]).ebops == 23
+    assert estimate(four_bits(2), graph(op, (2,)), UGT, [graphs]).ebops == 8
+
+
+def test_figures_by_strategy() -> None:
+    found = Estimate(ebops=900, multipliers=30, adders=40, dsp=1, ff=500, levels=9, cycles=8)
+    assert {f.metric: f.value for f in estimated_figures(found, UGT, HlsSettings())} == {
+        "latency": pytest.approx(8 * 25 / 6),
+        "ii": pytest.approx(1 / 6),
+        "lut": 900,
+        "ff": 500,
+        "dsp": 1,
+        "bram": 0,
+    }
+    halved = {f.metric: f for f in estimated_figures(found, UGT, HlsSettings(reuse_factor=2))}
+    assert (halved["lut"].value, halved["lut"].method) == (450, "EBOPs / 2; 30 products, 40 adders")
+    assert halved["ii"].value == pytest.approx(2 / 6)
+    assert halved["latency"].value == pytest.approx(9 * 25 / 6)
+    shared = replace(found, interval=4, cycles=11, bram=2)
+    rows = {
+        f.metric: f for f in estimated_figures(shared, UGT, HlsSettings(strategy="resource", reuse_factor=4))
+    }
+    assert [rows[m].value for m in ("ii", "lut", "bram")] == [pytest.approx(4 / 6), 900, 2]
+    methods = {
+        name: estimated_figures(found, UGT, HlsSettings(strategy=name))[2].method  # type: ignore[arg-type]
+        for name in ("latency", "resource", "distributed_arithmetic")
+    }
+    assert len(set(methods.values())) == 3
+    assert methods["distributed_arithmetic"].startswith("adder graphs of da4ml")
+
+
+def test_every_estimate_of_a_size_declares_its_band() -> None:
+    found = Estimate(ebops=900, multipliers=30, adders=40, dsp=1, ff=500, levels=9, cycles=8)
+    for figure in estimated_figures(found, UGT, HlsSettings()):
+        row = budgeted(UGT, "hls4ml", figure.metric, figure.value, "estimate", figure.method, figure.band)
+        if figure.metric in ("dsp", "bram"):
+            assert row.band is None
+            continue
+        assert row.expects(figure.value)
+        assert not row.expects(4 * figure.value)
+        assert not row.expects(0.2 * figure.value)
 
 
 def test_wide_products_are_dsps() -> None:

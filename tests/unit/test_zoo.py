@@ -56,6 +56,11 @@ def test_unknown_names_list_the_known(folder: Path, name: str) -> None:
         ('title = "', 'titel = "x"\ntitle = "', "unknown key 'titel'; did you mean 'title'"),
         ("reuse_factor = 1", "reuse = 1", "unknown key 'hls.reuse'; did you mean 'reuse_factor'"),
         ("reuse_factor = 1", "reuse_factor = 0", "hls.reuse_factor: .*greater than or equal to 1"),
+        (
+            'strategy = "latency"\nreuse_factor = 1',
+            'strategy = "distributed_arithmetic"\nreuse_factor = 2',
+            "hls: distributed_arithmetic is fully unrolled: reuse_factor must be 1",
+        ),
         ('strategy = "latency"', 'strategy = "fast"', "hls.strategy: .*latency"),
         ('title = "', 'design = "vhdl"\ntitle = "', "design: .*'hls4ml' or 'rtl'"),
         ('version = "1.2.3"', 'version = "1.2"', "version: "),

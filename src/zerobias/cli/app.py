@@ -11,9 +11,20 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from zerobias import __version__
-from zerobias.cli.console import AsJson, ModelName, ModelsFolder, emit, err, guarded, load_keras, out
+from zerobias.cli.console import (
+    AsJson,
+    ModelName,
+    ModelsFolder,
+    TargetName,
+    emit,
+    err,
+    guarded,
+    load_keras,
+    out,
+)
 from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
+from zerobias.cli.vendor import vendor
 from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
 from zerobias.errors import GateError, InputError
@@ -42,9 +53,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-TargetName = Annotated[
-    str | None, typer.Option("--target", help="A board of firmware/targets; default: the model's own.")
-]
 Sample = Annotated[Path | None, typer.Option("--sample", help="Event file; default: the shipped sample.")]
 
 
@@ -197,6 +205,9 @@ def firmware(
         out.print(f"{'written' if made.fresh else 'unchanged'}: {made.folder}")
     if made.report.verdict == "fail":
         raise GateError(made.report.causes[0])
+
+
+app.command()(vendor)
 
 
 @app.command()

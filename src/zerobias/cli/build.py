@@ -17,7 +17,15 @@ from zerobias.contract import Contract, IntArray, unit_fault
 from zerobias.errors import DataError
 from zerobias.events import EventSet, default_sample, file_digest, read
 from zerobias.fixed import Graph, Headroom, from_keras
-from zerobias.hls import Estimate, HlsProject, compiler_version, estimate, namespace, write_project
+from zerobias.hls import (
+    Estimate,
+    HlsProject,
+    compiler_version,
+    estimate,
+    estimated_figures,
+    namespace,
+    write_project,
+)
 from zerobias.physics import PhysicsTable, baseline_scores, physics_table
 from zerobias.report import (
     Agreement,
@@ -80,7 +88,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         headroom = (*graph.headroom(intervals), *written.accumulator_headroom(graph, *contract.box))
         return {
             "headroom": [_headroom_row(row).model_dump(mode="json") for row in headroom],
-            "estimate": asdict(estimate(contract, graph, model.target)),
+            "estimate": asdict(estimate(contract, graph, model.target, written.layers)),
         }
 
     def agree() -> dict[str, Any]:
@@ -197,28 +205,10 @@ def _unit_faults(model: Model, events: EventSet) -> list[str]:
 
 
 def _hardware(model: Model, found: Estimate) -> tuple[HardwareRow, ...]:
-    target, settings = model.target, model.spec.hls
-    reuse = settings.reuse_factor
-    cycles = found.cycles + reuse - 1
-    rows: list[tuple[Any, float, str]] = [
-        (
-            "latency",
-            cycles * target.clock_ns,
-            f"{found.levels} adder and cast levels in {cycles} clocks of {target.clock_ns:.3f} ns, "
-            f"{settings.strategy} strategy, reuse factor {reuse}",
-        ),
-        ("ii", reuse * target.clock_ns / target.bx_ns, f"reuse factor {reuse} = clocks between events"),
-        (
-            "lut",
-            found.ebops / reuse,
-            f"EBOPs / reuse factor; {found.multipliers} products, {found.adders} adders",
-        ),
-        ("ff", found.ff, "output bits of each layer for each of its clocks"),
-        ("dsp", found.dsp, "products of two variables with more than 10 bits"),
-        ("bram", 0, "weights are constants in logic"),
-    ]
+    figures = estimated_figures(found, model.target, model.spec.hls)
     return tuple(
-        budgeted(target, "hls4ml", metric, value, "estimate", method) for metric, value, method in rows
+        budgeted(model.target, "hls4ml", metric, value, "estimate", method, band)
+        for metric, value, method, band in figures
     )
 
 

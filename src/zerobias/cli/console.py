@@ -18,7 +18,17 @@ from rich.logging import RichHandler
 
 from zerobias.errors import ZerobiasError
 
-__all__ = ["AsJson", "ModelName", "ModelsFolder", "emit", "err", "guarded", "load_keras", "out"]
+__all__ = [
+    "AsJson",
+    "ModelName",
+    "ModelsFolder",
+    "TargetName",
+    "emit",
+    "err",
+    "guarded",
+    "load_keras",
+    "out",
+]
 
 _WIDTH = None if sys.stdout.isatty() else 110
 out = Console(width=_WIDTH)
@@ -28,6 +38,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on
 ModelName = Annotated[str, typer.Argument(help="Name of a model, see `zerobias models`.")]
 ModelsFolder = Annotated[
     Path | None, typer.Option("--models", help="A folder with further model folders.", file_okay=False)
+]
+TargetName = Annotated[
+    str | None, typer.Option("--target", help="A board of firmware/targets; default: the model's own.")
 ]
 
 P = ParamSpec("P")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from zerobias.files import write_text
+from zerobias.files import tree_digest, write_text
 
 __all__ = ["key_of", "locked", "stage", "tree_digest"]
 
@@ -65,17 +65,6 @@ def stage(
     record = {"key": key, "tree": tree_digest(tree), "result": result}
     write_text(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
     return result
-
-
-def tree_digest(folder: Path | None) -> str | None:
-    """SHA-256 of the names and contents of all files below ``folder``; None for no folder."""
-    if folder is None:
-        return None
-    state = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        content = path.read_bytes()
-        state.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
-    return state.hexdigest()
 
 
 def key_of(*parts: Any) -> str:

@@ -2,19 +2,25 @@
 
 from zerobias.hls.csim import compile_csim, compiler_version, run_csim, trace_csim
 from zerobias.hls.estimate import Estimate, estimate
+from zerobias.hls.figures import BANDS, EstimatedFigure, estimated_figures
 from zerobias.hls.inspect import suspect
 from zerobias.hls.project import HlsLayer, HlsProject, namespace, write_project
+from zerobias.hls.templates import vivado_files
 
 __all__ = [
+    "BANDS",
     "Estimate",
+    "EstimatedFigure",
     "HlsLayer",
     "HlsProject",
     "compile_csim",
     "compiler_version",
     "estimate",
+    "estimated_figures",
     "namespace",
     "run_csim",
     "suspect",
     "trace_csim",
+    "vivado_files",
     "write_project",
 ]

@@ -25,7 +25,7 @@ __all__ = ["ap_types", "compile_csim", "compiler_version", "run_csim", "trace_cs
 
 _FLAGS = ("-std=c++17", "-O2", "-w")
 _WORKERS = 2
-_LAYER_CALL = re.compile(r"^(?P<indent>\s*)nnet::\w+<.*>\((?P<args>[^;]*)\);\s*// (?P<name>\w+)\s*$")
+_LAYER_CALL = re.compile(r"^(?P<indent>\s*)\w+::\w+<.*>\((?P<args>[^;]*)\);\s*// (?P<name>\w+)\s*$")
 
 
 def compile_csim(project: HlsProject, *, traced: bool = False) -> Path:

@@ -1,4 +1,4 @@
-"""Estimates for the hls4ml design, made without a vendor tool. Each is labelled as one everywhere.
+"""Counts of the hls4ml design, made without a vendor tool; ``figures`` makes the report's estimates of them.
 
 * LUT: effective bit operations (EBOPs, arXiv:2405.00645): over all products with a constant, bits
   from the constant's highest to its lowest set bit times bits of the variable; a product of two
@@ -9,11 +9,20 @@
 * Latency: adder-tree levels of each layer (two operands a level, a term for each signed digit of a
   constant), two levels for a rounding and saturating cast, ``_LEVEL_NS`` a level, as many levels in a
   clock as fit its usable share; plus one clock each for the input and output registers.
+
+Strategies change what a layer with constant weights costs:
+
+* ``resource``, reuse factor R > 1: every R-th product exists, a product of two variables as its weight
+  comes from a ROM, with an adder of the accumulator's width and multiplexers (three more inputs a LUT) in
+  front; ROMs of ``_ROM_BITS`` x ``_ROM_WORDS``. A layer is busy for R clocks each position of a convolution;
+  layers work one after the other on an event, so latency grows by what each is busy beyond one clock.
+* ``distributed_arithmetic``: LUTs of da4ml's adder graph, in which sums share terms, for each position.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,6 +46,7 @@ from zerobias.fixed import (
     Sum,
     Table,
 )
+from zerobias.hls.project import HlsLayer
 from zerobias.targets import Target
 
 __all__ = ["Estimate", "constant_bits", "estimate", "signed_digits"]
@@ -46,12 +56,17 @@ _LEVEL_NS = 0.75
 _USABLE_CLOCK = 0.875
 """Share of the clock period left after the uncertainty."""
 _LUT_MULTIPLIER_BITS = 10
+_ROM_BITS, _ROM_WORDS = 72, 512
+"""Widest shape of a 36-Kbit block RAM."""
 _CAST_LEVELS = 2
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Estimated figures of the design; ``cycles`` from first input edge to valid score register."""
+    """Estimated counts of the design; ``cycles`` from first input edge to valid score register.
+
+    ``ebops`` counts one LUT each; ``interval`` are the clocks between events.
+    """
 
     ebops: int
     multipliers: int
@@ -60,25 +75,40 @@ class Estimate:
     ff: int
     levels: int
     cycles: int
+    bram: int = 0
+    interval: int = 1
 
 
-def estimate(contract: Contract, graph: Graph, target: Target) -> Estimate:
-    """Estimate the fully unrolled (reuse factor 1) design of a graph on a target."""
+def estimate(contract: Contract, graph: Graph, target: Target, layers: Iterable[HlsLayer] = ()) -> Estimate:
+    """Estimate the design of a graph on a target.
+
+    ``layers`` of the written project say what the strategy made of each; without them all is unrolled.
+    """
     intervals = graph.intervals(*contract.box)
-    ebops = multipliers = dsp = ff = levels = 0
+    written = {layer.name: layer for layer in layers}
+    ebops = multipliers = dsp = bram = ff = levels = waits = 0
+    interval = 1
     adders = int(np.count_nonzero(contract.offset))
     levels = 1 + _CAST_LEVELS  # input contract: a subtraction and a cast
     per_clock = max(1, math.floor(target.clock_ns * _USABLE_CLOCK / _LEVEL_NS))
     ff = sum(contract.raw_type.width for _ in contract.features)
     for node in graph.nodes[1:]:
-        cost = _cost(node.op, [intervals[name] for name in node.inputs])
+        inputs = [intervals[name] for name in node.inputs]
+        cost = _cost(node.op, inputs)
+        layer = written.get(node.name)
+        if layer is not None and isinstance(node.op, Dense | Conv):
+            cost = _by_strategy(cost, node.op, inputs[0], layer)
+        waits += cost.busy - 1
+        interval = max(interval, cost.busy)
+        bram += cost.bram
         ebops += cost.ebops
         multipliers += cost.multipliers
         adders += cost.adders
         dsp += cost.dsp
         levels += cost.levels
         ff += int(_widths(intervals[node.name]).sum()) * math.ceil(cost.levels / per_clock)
-    return Estimate(ebops, multipliers, adders, dsp, ff, levels, math.ceil(levels / per_clock) + 2)
+    cycles = math.ceil(levels / per_clock) + waits + 2
+    return Estimate(ebops, multipliers, adders, dsp, ff, levels, cycles, bram, interval)
 
 
 @dataclass(frozen=True)
@@ -88,6 +118,8 @@ class _Cost:
     adders: int = 0
     dsp: int = 0
     levels: int = 0
+    bram: int = 0
+    busy: int = 1
 
 
 def _cost(op: Op, inputs: list[Interval]) -> _Cost:
@@ -139,6 +171,44 @@ def _matrix(op: Dense, width: IntArray) -> _Cost:
         multipliers=rows * int(np.count_nonzero(digits)),
         adders=rows * int(np.maximum(terms - 1, 0).sum()),
         levels=_depth(int(terms.max())),
+    )
+
+
+def _by_strategy(cost: _Cost, op: Dense | Conv, source: Interval, layer: HlsLayer) -> _Cost:
+    """Cost of a layer with constant weights as its strategy builds it; ``cost`` is the unrolled one's."""
+    dense = op.dense if isinstance(op, Conv) else op
+    positions = op.rows(source.low, 0).size // len(dense.kernel) if isinstance(op, Conv) else 1
+    if layer.adder_luts is not None:
+        return replace(cost, ebops=math.ceil(layer.adder_luts * positions))
+    if layer.strategy != "resource":
+        return cost
+    reuse, instances = layer.reuse_factor, max(1, positions // layer.passes)
+    share = instances / positions
+    busy = reuse * layer.passes
+    if reuse == 1:
+        return replace(
+            cost,
+            ebops=math.ceil(cost.ebops * share),
+            multipliers=math.ceil(cost.multipliers * share),
+            adders=math.ceil(cost.adders * share),
+            busy=busy,
+        )
+    rows, columns = dense.kernel.shape
+    bits, width = int(_widths(source).max()), dense.kernel_type.width
+    products = math.ceil(rows * columns / reuse)
+    small = max(bits, width) <= _LUT_MULTIPLIER_BITS
+    sums = layer.accumulator_type.width if layer.accumulator_type is not None else bits + width
+    choices = math.ceil(rows / reuse) * bits * math.ceil((reuse - 1) / 3)
+    luts = products * (sums + bits * width * small) + choices
+    roms = math.ceil(products * width / _ROM_BITS) * math.ceil(reuse / _ROM_WORDS)
+    return replace(
+        cost,
+        ebops=instances * luts,
+        multipliers=instances * products,
+        adders=instances * products,
+        dsp=0 if small else instances * products,
+        bram=instances * roms,
+        busy=busy,
     )
 
 

@@ -27,18 +27,23 @@ def suspect(project: HlsProject, graph: Graph, low: IntArray, high: IntArray, la
     if not isinstance(dense, Dense):
         return ""
     firmware = project.path / "firmware"
-    call = re.search(
-        rf"nnet::\w+<[^>]*>\([^;]*,\s*(w\d+),\s*(b\d+)\);\s*// {re.escape(layer)}\s*$",
-        (firmware / f"{project.name}.cpp").read_text(),
-        re.MULTILINE,
-    )
+    source = (firmware / f"{project.name}.cpp").read_text()
+    end = rf"\);\s*// {re.escape(layer)}\s*$"
+    call = re.search(rf"nnet::\w+<[^>]*(config\d+)>\([^;]*,\s*(w\d+),\s*(b\d+){end}", source, re.MULTILINE)
     if call is None:
+        if re.search(rf"::\w+<[^>]*>\([^;]*{end}", source, re.MULTILINE):
+            return f"layer {layer} is an adder graph, whose constants cannot be read back"
         return f"layer {layer} is not called in {project.name}.cpp"
+    shared = re.search(
+        rf"struct {call[1]} [^}}]*strategy = nnet::resource;", (firmware / "parameters.h").read_text()
+    )
     for array, want, kind, title in (
-        (call[1], dense.kernel, dense.kernel_type, "weight"),
-        (call[2], dense.bias, dense.bias_type, "bias"),
+        (call[2], dense.kernel, dense.kernel_type, "weight"),
+        (call[3], dense.bias, dense.bias_type, "bias"),
     ):
         got = _array(firmware / "weights" / f"{array}.h")
+        if shared and got.size == want.size:  # hls4ml stores the weights of shared multipliers transposed
+            got = got.reshape(want.shape[::-1]).T.reshape(-1)
         flat = want.reshape(-1) * kind.lsb
         if got.shape != flat.shape:
             return f"layer {layer} has {got.size} {title} values, the model has {flat.size}"

@@ -11,13 +11,14 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zerobias.contract import Contract, FixedType, scaling_header
-from zerobias.errors import UnsupportedError
+from zerobias.errors import ToolError, UnsupportedError
 from zerobias.fixed import Graph, Headroom
-from zerobias.shelves import shelf
+from zerobias.hls.templates import fill_template, vivado_files
 
 if TYPE_CHECKING:
     import keras
@@ -28,9 +29,19 @@ if TYPE_CHECKING:
 __all__ = ["HlsLayer", "HlsProject", "hls4ml_model", "namespace", "write_project"]
 
 
+_ADDER_GRAPHS = "distributed_arithmetic"
+_PRODUCTS = ("Dense", "Conv1D", "Conv2D")
+"""Layers that a strategy is for."""
+
+
 @dataclass(frozen=True)
 class HlsLayer:
-    """One layer of the HLS design: its hls4ml class and types (None where it has none)."""
+    """One layer of the HLS design: its hls4ml class and types (None where it has none).
+
+    ``reuse_factor`` is what hls4ml made of the declared one: with shared multipliers it takes the nearest
+    that divides the layer. ``passes`` are the positions of a convolution that go through one after the other.
+    ``adder_luts`` is da4ml's count for one position's adder graph.
+    """
 
     name: str
     class_name: str
@@ -39,6 +50,10 @@ class HlsLayer:
     weight_type: FixedType | None
     n_in: int
     n_out: int
+    strategy: str | None = None
+    reuse_factor: int = 1
+    passes: int = 1
+    adder_luts: float | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +96,12 @@ def write_project(
         hls_model = hls4ml_model(spec, model, graph, contract, target, space, written)
         fresh = Path(scratch) / "project"
         shutil.copytree(written / "firmware", fresh / "firmware")
+        if spec.hls.strategy == _ADDER_GRAPHS:
+            # hls4ml writes da4ml's functions into our namespace, where they do not find what they call.
+            generated = fresh / "firmware" / "nnet_utils" / "nnet_code_gen.h"
+            opening = f"namespace {space} {{\n"
+            text = generated.read_text()
+            generated.write_text(text.replace(opening, f"{opening}\nusing nnet::bit_shift;\n"))
         inputs = hls_model.get_input_variables()
         _render(
             fresh,
@@ -92,11 +113,17 @@ def write_project(
                 "INPUT_T": inputs[0].type.name,
                 "RESULT_T": hls_model.get_output_variables()[0].type.name,
                 "SCORE_T": str(graph.output_type),
-                "II": str(spec.hls.reuse_factor),
+                "PIPELINE": "DATAFLOW" if _dataflow(spec) else f"PIPELINE II={spec.hls.reuse_factor}",
                 "PART": target.part,
-                "CLOCK_NS": f"{1e3 / target.clock_mhz:.4f}",
+                "CLOCK_NS": f"{target.clock_ns:.4f}",
             },
         )
+        # Vitis HLS leaves its Verilog in the folder it ran in: the script's argument, or the current one.
+        verilog = f"{spec.name}_top_prj/solution1/syn/verilog/*.v"
+        sources = f'[lsort [glob [expr {{$argc ? [lindex $argv 0] : "."}}]/{verilog}]]'
+        scripts = vivado_files(target, top=f"{spec.name}_top", clock="ap_clk", sources=sources)
+        for file, text in scripts.items():
+            (fresh / file).write_text(text)
         (fresh / "firmware" / f"{spec.name}_scaling.h").write_text(scaling_header(contract, space))
         if path.exists():
             shutil.rmtree(path)
@@ -136,14 +163,9 @@ def hls4ml_model(
             write_weights_txt=False,
             write_emulation_constants=True,
         )
-        config["HLSConfig"] = {
-            "Model": {
-                "Precision": {"default": "fixed<16,6>"},
-                "ReuseFactor": spec.hls.reuse_factor,
-                "Strategy": spec.hls.strategy,
-                "BitExact": True,
-            }
-        }
+        strategy = spec.hls.strategy
+        if strategy == _ADDER_GRAPHS and find_spec("da4ml") is None:
+            raise ToolError(f"strategy {strategy} needs the package da4ml: run `pip install da4ml==0.6.0`")
         try:
             layers, sources, results, _ = parse_keras_v3_model(
                 model, allow_da_fallback=False, allow_v2_fallback=False
@@ -151,6 +173,19 @@ def hls4ml_model(
         except ValueError as error:
             raise UnsupportedError(f"hls4ml cannot convert the model: {error}") from error
         complete(layers, graph)
+        config["HLSConfig"] = {
+            "Model": {
+                "Precision": {"default": "fixed<16,6>"},
+                "ReuseFactor": spec.hls.reuse_factor,
+                "Strategy": "latency" if strategy == _ADDER_GRAPHS else strategy,
+                "PipelineStyle": "dataflow" if _dataflow(spec) else "pipeline",
+                "BitExact": True,
+            },
+            # Only these layers have it: hls4ml refuses the strategy for a whole model with others.
+            "LayerName": {
+                layer["name"]: {"Strategy": strategy} for layer in layers if layer["class_name"] in _PRODUCTS
+            },
+        }
         plain = FixedType(
             contract.network_type.width, contract.network_type.integer, contract.network_type.signed
         )
@@ -158,6 +193,11 @@ def hls4ml_model(
         hls_model = ModelGraph.from_layer_list(config, layers, sources, results)
         hls_model.write()
     return hls_model
+
+
+def _dataflow(spec: ModelSpec) -> bool:
+    """Whether layers run side by side, each at its own pace: shared multipliers do not fit one pipeline."""
+    return spec.hls.strategy == "resource"
 
 
 def _type_the_input(layers: list[Any], source: str, node: dict[str, Any]) -> list[Any]:
@@ -180,18 +220,15 @@ def _type_the_input(layers: list[Any], source: str, node: dict[str, Any]) -> lis
 
 
 def _render(folder: Path, values: Mapping[str, str]) -> None:
-    templates = shelf("firmware") / "templates"
     name = values["NAME"]
     for template, target in (
         ("top.h.in", f"firmware/{name}_top.h"),
         ("top.cpp.in", f"firmware/{name}_top.cpp"),
         ("csim.cpp.in", "csim.cpp"),
+        ("project.tcl.in", "project.tcl"),
         ("build_hls.tcl.in", "build_hls.tcl"),
     ):
-        text = (templates / template).read_text()
-        for key, value in values.items():
-            text = text.replace(f"@{key}@", value)
-        (folder / target).write_text(text)
+        (folder / target).write_text(fill_template(template, values))
 
 
 def _layers(hls_model: Any) -> list[HlsLayer]:
@@ -204,6 +241,10 @@ def _layers(hls_model: Any) -> list[HlsLayer]:
             weight_type=_attribute(layer, "weight_t"),
             n_in=int(layer.get_attr("n_in") or 0),
             n_out=int(layer.get_attr("n_out") or 0),
+            strategy=layer.get_attr("strategy"),
+            reuse_factor=int(layer.get_attr("reuse_factor") or 1),
+            passes=int(layer.get_attr("n_partitions") or 1),
+            adder_luts=layer.get_attr("da_kernel_cost"),
         )
         for layer in hls_model.get_layers()
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -25,9 +25,15 @@ class TargetSpec(_Spec):
 class HlsSettings(_Spec):
     """hls4ml settings: they are part of the report."""
 
-    strategy: Literal["latency", "resource"] = "latency"
+    strategy: Literal["latency", "resource", "distributed_arithmetic"] = "latency"
     reuse_factor: int = Field(default=1, ge=1)
     io_type: Literal["io_parallel"] = "io_parallel"
+
+    @model_validator(mode="after")
+    def _adder_graphs_are_unrolled(self) -> Self:
+        if self.strategy == "distributed_arithmetic" and self.reuse_factor != 1:
+            raise ValueError("distributed_arithmetic is fully unrolled: reuse_factor must be 1")
+        return self
 
 
 class RangeSpec(_Spec):
