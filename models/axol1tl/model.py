@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import qkeras
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from sklearn.metrics import roc_auc_score
 
 from zerobias.contract import FixedType
@@ -33,6 +33,12 @@ class Network(BaseModel):
     activations: str
     mu: str
     wrap: str
+
+    @model_validator(mode="after")
+    def _weights_for_each_layer(self) -> Network:
+        if len(self.weights) != len(self.hidden) + 1:
+            raise ValueError(f"weights: give {len(self.hidden) + 1} types, one a dense layer")
+        return self
 
 
 class Recipe(BaseModel):
