@@ -17,7 +17,8 @@ from zerobias.errors import UnsupportedError
 from zerobias.fixed import from_keras
 from zerobias.hls import trace_csim, write_project
 from zerobias.nn import bits
-from zerobias.verify import compare, csim_implementation, keras_implementation
+from zerobias.rtl import trace
+from zerobias.verify import circuit_implementation, compare, csim_implementation, keras_implementation
 from zerobias.zoo import Model, apply_weights, collect_weights
 
 BITS, FRAC = 9, 4  # one raw feature: 2**9 values from -16 to 16
@@ -91,8 +92,12 @@ def exhaustively(names: tuple[str, ...], tiny: Model, folder: Path, limit: str |
     raw = contract.every_value()
     assert len(raw) == 2**BITS
     project = write_project(tiny.spec, network, graph, contract, tiny.target, folder / "hls")
-    both = [keras_implementation(network, contract, graph), csim_implementation(project, contract, graph)]
-    assert compare(contract, graph, both, raw[:5], raw).disagreements == ()
+    implementations = [
+        keras_implementation(network, contract, graph),
+        csim_implementation(project, contract, graph),
+        circuit_implementation(trace(contract, graph)),
+    ]
+    assert compare(contract, graph, implementations, raw[:5], raw).disagreements == ()
     scaled = contract.scale(raw)
     reference, bounds = graph.trace(scaled), graph.intervals(*contract.box)
     layers = keras.Model(network.inputs, {name: network.get_layer(name).output for name in names})
@@ -184,8 +189,12 @@ def test_weights_and_activations_in_one_network(tiny: Model, tmp_path: Path) -> 
     graph = from_keras(network, contract)
     project = write_project(tiny.spec, network, graph, contract, tiny.target, tmp_path / "hls")
     raw = np.random.default_rng(6).integers(contract.low, contract.high, (4000, 57), endpoint=True)
-    both = [keras_implementation(network, contract, graph), csim_implementation(project, contract, graph)]
-    assert compare(contract, graph, both, raw[:5], raw).disagreements == ()
+    implementations = [
+        keras_implementation(network, contract, graph),
+        csim_implementation(project, contract, graph),
+        circuit_implementation(trace(contract, graph)),
+    ]
+    assert compare(contract, graph, implementations, raw[:5], raw).disagreements == ()
     assert len(np.unique(graph.evaluate(contract.scale(raw)))) > 10
 
 

@@ -16,7 +16,14 @@ from zerobias.contract import Contract, ContractSpec
 from zerobias.fixed import from_keras
 from zerobias.hls import write_project
 from zerobias.nn import bits, relu
-from zerobias.verify import compare, csim_implementation, extreme_events, keras_implementation
+from zerobias.rtl import trace
+from zerobias.verify import (
+    circuit_implementation,
+    compare,
+    csim_implementation,
+    extreme_events,
+    keras_implementation,
+)
 from zerobias.zoo import Model
 
 WEIGHTS = {"kernel_quantizer": "ap_fixed<5,2>", "bias_quantizer": "ap_fixed<6,3>"}
@@ -170,8 +177,12 @@ def test_exact_in_csim(name: str, tiny: Model, tmp_path: Path) -> None:
     graph = from_keras(network, contract)
     project = write_project(tiny.spec, network, graph, contract, tiny.target, tmp_path / "hls")
     extremes = extreme_events(contract, random=2000, corners=500)
-    both = [keras_implementation(network, contract, graph), csim_implementation(project, contract, graph)]
-    verdict = compare(contract, graph, both, extremes[:10], extremes)
+    implementations = [
+        keras_implementation(network, contract, graph),
+        csim_implementation(project, contract, graph),
+        circuit_implementation(trace(contract, graph)),
+    ]
+    verdict = compare(contract, graph, implementations, extremes[:10], extremes)
     assert verdict.disagreements == ()
     assert len(np.unique(graph.evaluate(contract.scale(extremes)))) > 10, "a constant score proves nothing"
     overflowing = [row.node for row in project.accumulator_headroom(graph, *contract.box) if row.overflows]

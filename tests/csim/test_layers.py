@@ -14,7 +14,14 @@ import qkeras
 from zerobias.fixed import from_keras
 from zerobias.hls import write_project
 from zerobias.nn import SumOfSquares, bits, relu
-from zerobias.verify import compare, csim_implementation, extreme_events, keras_implementation
+from zerobias.rtl import trace
+from zerobias.verify import (
+    circuit_implementation,
+    compare,
+    csim_implementation,
+    extreme_events,
+    keras_implementation,
+)
 from zerobias.zoo import Model
 
 WEIGHTS, BIAS = "ap_fixed<6,3>", "ap_fixed<10,7>"
@@ -103,8 +110,12 @@ def test_layer_is_exact_in_csim(name: str, tiny: Model, tmp_path: Path) -> None:
     graph = from_keras(network, contract)
     project = write_project(spec, network, graph, contract, tiny.target, tmp_path / "hls")
     extremes = extreme_events(contract, random=3000, corners=500)
-    both = [keras_implementation(network, contract, graph), csim_implementation(project, contract, graph)]
-    verdict = compare(contract, graph, both, extremes[:10], extremes)
+    implementations = [
+        keras_implementation(network, contract, graph),
+        csim_implementation(project, contract, graph),
+        circuit_implementation(trace(contract, graph)),
+    ]
+    verdict = compare(contract, graph, implementations, extremes[:10], extremes)
     assert verdict.disagreements == ()
     assert len(np.unique(graph.evaluate(contract.scale(extremes)))) > 10, "a constant score proves nothing"
     overflowing = [row.node for row in project.accumulator_headroom(graph, *contract.box) if row.overflows]

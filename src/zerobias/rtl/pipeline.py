@@ -32,8 +32,8 @@ def delays(logic: CombLogic) -> list[float]:
 
 
 def _delay(op: Op, ops: Sequence[Op]) -> float:
-    width = sum(op.qint.kif)
-    source = sum(ops[op.addr[0]].qint.kif) if op.addr else 0
+    width: int = sum(op.qint.kif)
+    source: int = sum(ops[op.addr[0]].qint.kif) if op.addr else 0
     match op.opcode:
         case 0 | 1 if _apart(op, ops):  # two values side by side, no adder
             return 0.0
@@ -61,7 +61,7 @@ def _apart(op: Op, ops: Sequence[Op]) -> bool:
     integer = ops[op.addr[0]].qint.kif[1]
     if op.opcode == 1:
         return False
-    return (not signed1 and integer1 + shift <= -frac) or (not signed and integer <= shift - frac1)
+    return bool((not signed1 and integer1 + shift <= -frac) or (not signed and integer <= shift - frac1))
 
 
 def cut(logic: CombLogic, budget_ns: float, planned: Sequence[float]) -> Cut:

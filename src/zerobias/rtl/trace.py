@@ -41,7 +41,9 @@ from zerobias.fixed import (
     Sum,
     Table,
 )
-from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, tree
+from zerobias.rtl.limits import check_size
+from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, square, tree
+from zerobias.targets import Target
 
 __all__ = ["Circuit", "trace", "traces"]
 
@@ -74,8 +76,11 @@ class Circuit:
         """Score integers (events,) of raw hardware integers (events, features), by alkaid's interpreter."""
         if not len(raw):
             return np.zeros(0, dtype=np.int64)
-        real = self.logic.predict(raw.astype(np.float64)).reshape(-1)
-        return np.rint(real * 2.0**self.score_type.frac).astype(np.int64)
+        # The interpreter fills blocks of 16 with zeros, which a table may not hold: fill them here.
+        whole = np.concatenate([raw, np.repeat(raw[-1:], -len(raw) % 16, axis=0)]).astype(np.float64)
+        real = self.logic.predict(whole, n_threads=1).reshape(-1)[: len(raw)]
+        scores: IntArray = np.rint(real * 2.0**self.score_type.frac).astype(np.int64)
+        return scores
 
 
 def traces(*kinds: type[Op]) -> Callable[[Rule], Rule]:
@@ -88,12 +93,14 @@ def traces(*kinds: type[Op]) -> Callable[[Rule], Rule]:
     return register
 
 
-def trace(contract: Contract, graph: Graph) -> Circuit:
+def trace(contract: Contract, graph: Graph, target: Target | None = None) -> Circuit:
     """The circuit of a graph behind its input contract.
 
     Raises ``UnsupportedError`` naming the layer: an operation without a rule, values too wide to be exact,
-    or a score that is the same for every input.
+    a score that is the same for every input, or more products than ``target`` has LUTs (if given).
     """
+    if target is not None:
+        check_size(graph, target)
     inputs = [FVariable(f.low, f.high, 1.0, hwconf=HARDWARE) for f in contract.features]
     results: dict[str, Wires] = {}
     fracs = {name: x.frac for name, x in graph.intervals(*contract.box).items()}
@@ -194,6 +201,7 @@ def _affine(x: Wires, kernel: Any, bias: Any) -> Wires:
             qintervals=[wire.qint for wire in wires],
             latencies=[float(wire.latency) for wire in wires],
             hard_dc=2,
+            search_all_decompose_dc=False,
         )
         sums[:] = list(second(first(wires, quantize=False), quantize=False))
     return np.array(
@@ -218,7 +226,8 @@ def _max_pool(op: MaxPool, inputs: list[Wires], frac: int) -> Wires:
 @traces(AveragePool)
 def _average_pool(op: AveragePool, inputs: list[Wires], frac: int) -> Wires:
     windows = _filled(op.windows.flat(inputs[0], 0))
-    return _over_axis(operator.add, windows, -2) * (1 / windows.shape[-2])
+    mean: Wires = _over_axis(operator.add, windows, -2) * (1 / windows.shape[-2])
+    return mean
 
 
 def _filled(x: Wires) -> Wires:
@@ -233,7 +242,7 @@ def _reshape(op: Reshape, inputs: list[Wires], frac: int) -> Wires:
 
 @traces(Square)
 def _square(op: Square, inputs: list[Wires], frac: int) -> Wires:
-    return _each(multiply, inputs[0], inputs[0])
+    return _each(square, inputs[0])
 
 
 @traces(Sum)

@@ -3,7 +3,12 @@
 from zerobias.verify.files import ArrayComparison, Comparison, compare_files, read_arrays
 from zerobias.verify.gate import Disagreement, Implementation, Verdict, compare
 from zerobias.verify.golden import Golden, golden_inputs, read_golden, write_golden
-from zerobias.verify.implementations import csim_implementation, keras_implementation
+from zerobias.verify.implementations import (
+    circuit_implementation,
+    csim_implementation,
+    keras_implementation,
+    rtl_implementation,
+)
 from zerobias.verify.vectors import extreme_events
 
 __all__ = [
@@ -13,6 +18,7 @@ __all__ = [
     "Golden",
     "Implementation",
     "Verdict",
+    "circuit_implementation",
     "compare",
     "compare_files",
     "csim_implementation",
@@ -21,5 +27,6 @@ __all__ = [
     "keras_implementation",
     "read_arrays",
     "read_golden",
+    "rtl_implementation",
     "write_golden",
 ]

@@ -1,4 +1,4 @@
-"""The implementations the gate compares: quantised Keras and C simulation."""
+"""The implementations the gate compares: quantised Keras, C simulation, circuit and RTL simulation."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from zerobias.contract import Contract, IntArray, preprocessing_layer
 from zerobias.errors import UnsupportedError
 from zerobias.fixed import Conv, Dense, Graph, Sum
 from zerobias.hls import HlsProject, compile_csim, run_csim, suspect, trace_csim
+from zerobias.rtl import Circuit, RtlDesign, simulate
 from zerobias.verify.gate import Implementation
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["csim_implementation", "keras_implementation"]
+__all__ = [
+    "circuit_implementation",
+    "csim_implementation",
+    "keras_implementation",
+    "rtl_implementation",
+]
 
 Traced = Mapping[str, tuple[str, NDArray[np.float64]]]
 
@@ -85,6 +91,23 @@ def csim_implementation(project: HlsProject, contract: Contract, graph: Graph) -
         trace=trace,
         suspect=lambda layer: suspect(project, graph, *contract.box, layer),
     )
+
+
+def circuit_implementation(circuit: Circuit) -> Implementation:
+    """A traced circuit in alkaid's interpreter; its layers are shared and cannot be told apart."""
+    return Implementation("circuit", circuit.predict, lambda raw: {}, _no_layer)
+
+
+def rtl_implementation(design: RtlDesign) -> Implementation:
+    """A written RTL design in cycle-accurate simulation; its layers cannot be told apart.
+
+    ``score`` raises ``GateError`` when an event is lost or comes at another clock than it should.
+    """
+    return Implementation("rtl", lambda raw: simulate(design, raw).scores, lambda raw: {}, _no_layer)
+
+
+def _no_layer(layer: str) -> str:
+    return "a circuit's layers share their logic, so no earlier one can be named"
 
 
 def _check_float32(contract: Contract, graph: Graph) -> None:
