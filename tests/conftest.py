@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from zerobias.executor import Run
     from zerobias.zoo import Model
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -53,3 +55,27 @@ def small_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sample") / "small.h5"
     write(path, events.select(np.arange(0, len(events), 10)))
     return path
+
+
+@pytest.fixture(scope="session")
+def here() -> Run:
+    """Stands for ``run_chunks``: makes the chunks one after the other, in this process."""
+    from zerobias.executor.chunks import make, plan
+
+    def run(
+        function: Any,
+        specs: Sequence[Any],
+        folder: Path,
+        *,
+        names: Sequence[str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> tuple[Path, ...]:
+        folder.mkdir(parents=True, exist_ok=True)
+        chunks = plan(function, list(specs), folder.absolute(), names)
+        for done, chunk in enumerate(chunks, 1):
+            make(chunk)
+            if progress is not None:
+                progress(done, len(chunks))
+        return tuple(chunk.path for chunk in chunks)
+
+    return run

@@ -83,11 +83,12 @@ def measure_simulation() -> list[dict[str, Any]]:
     """Zero-bias crossings a second on one core, from a small pool made here."""
     from zerobias.simulate import load_cards, make_pool
     from zerobias.simulate.crossings import OverlayChunk, Simulation
+    from zerobias.simulate.stages import make_deposits
 
     detector, card, _ = load_cards()
     with tempfile.TemporaryDirectory() as folder:
         pool = make_pool(Path(folder), card.scaled(0.02))
-        simulation = Simulation.load(pool, card, detector)
+        simulation = Simulation.load(make_deposits(pool, pool.strata(card), detector))
     chunk = OverlayChunk(0, 0, None, (0, 4), _CROSSINGS, 1.0, -1, 1)
     simulation.run(chunk)  # compiles
     speed = best_rate(lambda: simulation.run(chunk), _CROSSINGS, time.process_time)

@@ -31,6 +31,7 @@ from zerobias.simulate import load_cards
 from zerobias.simulate.crossings import OverlayChunk, Simulation
 from zerobias.simulate.pool import plan_pool
 from zerobias.simulate.spec import Detector
+from zerobias.simulate.stages import make_deposits
 from zerobias.simulate.validate import OBJECTS, ORBIT_HZ, Anchors, load_anchors
 
 __all__ = ["main"]
@@ -180,7 +181,7 @@ def main(arguments: list[str]) -> int:
     detector, card, _ = load_cards()
     anchors = load_anchors()
     pool = plan_pool(Path(arguments[0]), card, (), card.seed)
-    simulation = Simulation.load(pool, card, detector)
+    simulation = Simulation.load(make_deposits(pool, pool.strata(card), detector))
     detector = search(muon_loss(simulation, anchors), detector, _MUON_KNOBS, 0.05)
     detector = search(calorimeter_loss(simulation, anchors), detector, _CALO_KNOBS, 0.05)
     path = shelf("triggers") / "detector.toml"

@@ -29,12 +29,12 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text)
 
 
-def tree_digest(folder: Path | None) -> str | None:
-    """SHA-256 of the names and contents of all files below ``folder``; None for no folder."""
+def tree_digest(folder: Path | None, pattern: str = "*") -> str | None:
+    """SHA-256 of names and contents of files below ``folder`` that fit ``pattern``; None for no folder."""
     if folder is None:
         return None
     state = hashlib.sha256()
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob(pattern) if p.is_file()):
         content = path.read_bytes()
         state.update(f"{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
     return state.hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -200,7 +201,8 @@ def test_a_function_that_writes_nothing_is_refused(functions: Any, tmp_path: Pat
 
 
 @EXECUTORS
-def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_ctrl_c_or_kill_leaves_whole_files_only(tmp_path: Path, kind: str, number: int) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "import chunk_functions, pathlib, sys\n"
@@ -224,12 +226,18 @@ def test_ctrl_c_leaves_whole_files_only(tmp_path: Path, kind: str) -> None:
             assert process.poll() is None, process.stderr and process.stderr.read()
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGINT)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         # Returns when the last worker has closed its standard error, long before they would be done.
         _, errors = process.communicate(timeout=120)
-    assert errors.rstrip().endswith("KeyboardInterrupt")
-    assert process.returncode == -signal.SIGINT
-    assert contents(out) == expected(1)
+    assert process.returncode == -number
+    if number == signal.SIGINT:
+        assert errors.rstrip().endswith("KeyboardInterrupt")
+        assert contents(out) == expected(1)
+    assert (out / "chunk-00000").read_bytes() == expected(1)["chunk-00000"]
+    assert {path.name for path in out.glob("chunk-*")} == {"chunk-00000", "chunk-00000.json"}
 
 
 @pytest.mark.parametrize(
@@ -245,6 +253,67 @@ def test_bad_arguments(functions: Any, tmp_path: Path, arguments: dict[str, Any]
         run_chunks(functions.draw, specs(1), tmp_path / "out", **arguments)
     assert str(error.value) == message
     assert not (tmp_path / "out").exists()
+
+
+def test_named_chunks_share_a_folder(functions: Any, tmp_path: Path) -> None:
+    run_chunks(functions.draw, specs(2), tmp_path, names=["a.bin", "b.bin"])
+    strays = [tmp_path / f".{name}.xyz.tmp" for name in ("a.bin", "c.bin")]  # of this run, of another one
+    for stray in strays:
+        stray.mkdir()
+    paths = run_chunks(functions.draw, specs(3)[1:], tmp_path, names=["b.bin", "a.bin"])
+    assert [path.exists() for path in strays] == [False, True]
+    strays[1].rmdir()
+    assert paths == (tmp_path / "b.bin", tmp_path / "a.bin")
+    assert contents(tmp_path) == dict(
+        zip(["b.bin", "a.bin"], list(expected(3).values())[1:], strict=True)  # another spec: made again
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a"], "1 names for 2 chunks: give one each"),
+        (["a", "a"], "chunk name 'a': each is one file's own name and starts with no dot"),
+        (["a", "../b"], "chunk name '../b': each is one file's own name and starts with no dot"),
+        (["a", ".b"], "chunk name '.b': each is one file's own name and starts with no dot"),
+        (["a", ""], "chunk name '': each is one file's own name and starts with no dot"),
+    ],
+)
+def test_bad_names(functions: Any, tmp_path: Path, names: list[str], message: str) -> None:
+    with pytest.raises(SpecError) as error:
+        run_chunks(functions.draw, specs(2), tmp_path, names=names)
+    assert str(error.value) == message
+
+
+def test_a_folder_takes_one_run_at_a_time(functions: Any, tmp_path: Path) -> None:
+    faults: list[str] = []
+
+    def second(done: int, total: int) -> None:
+        with pytest.raises(ToolError) as error:
+            run_chunks(functions.draw, specs(1), tmp_path, names=["other"])
+        faults.append(str(error.value))
+
+    run_chunks(functions.draw, specs(1), tmp_path, progress=second)
+    assert set(faults) == {f"another run works in {tmp_path}: wait until it ends or take another folder"}
+    assert contents(tmp_path) == expected(1)
+    run_chunks(functions.draw, specs(1), tmp_path, names=["other"])
+    assert contents(tmp_path) == expected(1) | {"other": expected(1)["chunk-00000"]}
+
+
+def test_a_worker_killed_while_it_waits_is_replaced(functions: Any, tmp_path: Path) -> None:
+    killed: list[int] = []
+
+    def kill(done: int, total: int) -> None:
+        for worker in multiprocessing.active_children():
+            assert worker.pid
+            os.kill(worker.pid, signal.SIGKILL)
+            worker.join()
+            killed.append(worker.pid)
+            time.sleep(0.2)  # until the pool has seen it
+
+    run_chunks(functions.draw, specs(3), tmp_path, workers=1, progress=kill)
+    assert len(killed) == 3
+    assert contents(tmp_path) == expected(3)
 
 
 @pytest.mark.parametrize("spec", [{"a": (1, 2)}, {1: 2}, {"a": float("nan")}, {"a": {3}}, Path("x")])

@@ -1,25 +1,19 @@
-"""Crossings from a pool: weights, closure of forced slices, splits, reproducibility, files."""
+"""Crossings from deposits in memory: weights, closure of forced slices, splits, reproducibility."""
 
 from __future__ import annotations
 
 import json
-import math
-import shutil
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from zerobias.errors import DataError, SpecError
-from zerobias.events import SHAPES, read
-from zerobias.shelves import shelf
-from zerobias.simulate import crossings, load_cards, make_pool, simulate_to_file
+from zerobias.errors import SpecError
+from zerobias.simulate import crossings, load_cards
 from zerobias.simulate.crossings import OverlayChunk, Simulation, join, plan_crossings
 from zerobias.simulate.generate import Particles
 from zerobias.simulate.overlay import NO_LEADER, overlay
-from zerobias.simulate.pool import chunk_path, generate_chunk, plan_pool
-from zerobias.simulate.spec import ProcessCard, SliceCard, ZeroBiasCard
+from zerobias.simulate.spec import SliceCard, ZeroBiasCard
 from zerobias.simulate.strata import Strata
 from zerobias.simulate.towers import deposit
 
@@ -41,7 +35,6 @@ def toy_events(events: int, particles: int, scale: float, seed: int) -> Particle
 @pytest.fixture(autouse=True)
 def _few_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     """Muon probabilities good to a few per cent are enough here, and quick."""
-    monkeypatch.setattr(crossings, "_TRIALS", 20_000)
     monkeypatch.setattr(crossings, "_TRIES", 2_000)
     monkeypatch.setattr(crossings, "_TRIES_MAX", 40_000)
 
@@ -60,7 +53,7 @@ def toy() -> Simulation:
 
 def test_leader_is_the_collision_with_the_hardest_deposits(toy: Simulation) -> None:
     """Forced crossings are led by a hard slice, most by the one that was forced; each split by its own."""
-    chunks = [c for c in plan_crossings(toy_card(200, (), 200), toy, 7) if c.stratum == 2]
+    chunks = [c for c in planned(toy_card(200, (), 200), toy, 7) if c.stratum == 2]
     assert [c.split for c in chunks] == [0, 1, 2]
     leaders = [toy.run(chunk).leader for chunk in chunks]
     assert all((leader >= toy.starts[2]).mean() > 0.9 for leader in leaders)
@@ -86,9 +79,15 @@ def toy_card(natural: int, muon: tuple[int, ...], forced: int) -> ZeroBiasCard:
     )
 
 
+def planned(card: ZeroBiasCard, toy: Simulation, seed: int) -> list[OverlayChunk]:
+    """The chunks of ``card``, with the muon probabilities of ``toy``."""
+    muons = [toy.muon_probabilities(split, 20_000, seed) for split in range(3)]
+    return plan_crossings(card, toy.strata, muons, 0, seed)
+
+
 @pytest.mark.parametrize("card", [toy_card(3, (1,), 1), toy_card(700, (60, 30), 90), toy_card(700, (), 90)])
 def test_weights_of_every_split_sum_to_one_at_any_scale(toy: Simulation, card: ZeroBiasCard) -> None:
-    chunks = plan_crossings(card, toy, 1)
+    chunks = planned(card, toy, 1)
     assert len({c.muons[0] for c in chunks} - {0}) == len(card.muon)
     for split in range(3):
         total = sum(c.weight * c.events for c in chunks if c.split == split)
@@ -124,7 +123,7 @@ def weighted_histograms(toy: Simulation, chunks: list[OverlayChunk]) -> list[tup
 
 def test_closure_weighted_sample_is_the_unconditioned_one(toy: Simulation) -> None:
     """Spectra of the strata, weighted, against crossings drawn without any condition."""
-    strata = plan_crossings(toy_card(6000, (1500,), 3000), toy, 3)
+    strata = planned(toy_card(6000, (1500,), 3000), toy, 3)
     plain = [
         OverlayChunk(0, split, None, ANY, 2000, w, -1, 50 + split) for split, w in enumerate((5.0, 2.0, 3.0))
     ]
@@ -182,117 +181,3 @@ def test_hard_and_soft_smearing_agree(toy: Simulation) -> None:
         sums.append(made.regions.sum(axis=(1, 2)) / made.npu)
     assert sums[0].mean() == pytest.approx(sums[1].mean(), rel=0.06)
     assert sums[0].std() == pytest.approx(sums[1].std(), rel=0.15)
-
-
-SMALL = """
-description = "small"
-tune = "monash"
-sigma_inelastic_mb = 78.6
-pileup_mean = 20.0
-pileup_sigma = 3.0
-natural = 40
-muon_min = 1
-muon = [10]
-signal = 8
-seed = 3
-[tunes]
-monash = ["Tune:pp = 14"]
-[[slice]]
-name = "inelastic"
-settings = ["SoftQCD:inelastic = on"]
-pthat_max = 20.0
-pool = 60
-[[slice]]
-name = "hard"
-settings = ["HardQCD:all = on", "PhaseSpace:pTHatMin = 80", "PartonLevel:MPI = off"]
-pool = 40
-forced = 20
-"""
-
-
-@pytest.fixture(scope="module")
-def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cards")
-    (folder / "processes").mkdir()
-    (folder / "zero_bias.toml").write_text(SMALL)
-    (folder / "detector.toml").write_bytes((shelf("triggers") / "detector.toml").read_bytes())
-    suep = (shelf("triggers") / "processes" / "suep.toml").read_text()
-    (folder / "processes" / "suep.toml").write_text(
-        suep.replace("settings = [", 'settings = [\n    "PartonLevel:MPI = off",')
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pool_folder(cards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pool")
-    make_pool(folder, load_cards(cards)[1])
-    return folder
-
-
-def test_sample_depends_on_the_seed_only(cards: Path, pool_folder: Path, tmp_path: Path) -> None:
-    """One or two workers, a pool made here or found on disk: the same bytes."""
-    steps = set()
-    kept = shutil.copytree(pool_folder, tmp_path / "pool")
-    for name, workers, pool in (("one", 1, None), ("two", 2, kept), ("kept", 1, kept)):
-        simulate_to_file(
-            tmp_path / f"{name}.h5",
-            cards=cards,
-            workers=workers,
-            pool=pool,
-            progress=lambda step, done, total: steps.add(step),
-        )
-    assert steps == {"generate", "overlay"}
-    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
-    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "kept.h5").read_bytes()
-    events = read(tmp_path / "one.h5")
-    assert {name: len(events.of(name)) for name in events.process_names} == {"zero_bias": 70, "suep": 8}
-    for split in ("train", "tuning", "test"):
-        assert events.of("zero_bias", split).weight.sum() == pytest.approx(1.0, abs=1e-12)
-    assert set(events.collections) == set(SHAPES) - {"wafer", "wafer_place", "wafer_energy"}
-    assert events.collections["objects"][:, 9, 0].max() > 20
-    simulate_to_file(tmp_path / "other.h5", cards=cards, seed=4, pool=kept)
-    assert (tmp_path / "one.h5").read_bytes() != (tmp_path / "other.h5").read_bytes()
-
-
-def test_pool_grows_and_names_damage(cards: Path, pool_folder: Path, tmp_path: Path) -> None:
-    _, card, _ = load_cards(cards)
-    shutil.copytree(pool_folder, tmp_path, dirs_exist_ok=True)
-    pool = make_pool(tmp_path, card)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    large = card.model_copy(update={"slice": (card.slice[0], card.slice[1].model_copy(update={"pool": 45}))})
-    grown = make_pool(tmp_path, large)
-    assert grown.slices[0] == pool.slices[0]
-    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
-    assert len(list(tmp_path.iterdir())) == len(before) + 1
-    first = pool.slices[0][0]
-    assert len(pool.particles(first)) == first.events == 60
-    path = chunk_path(tmp_path, first)
-    path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(DataError, match=r"inelastic-0000-.*\.npz cannot be read as a pool chunk"):
-        pool.particles(first)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("process", load_cards()[2], ids=lambda p: p.name)
-def test_every_process_card_runs(process: ProcessCard, tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.getbasetemp() / "pool"
-    pool = plan_pool(folder, CARD.model_copy(update={"signal": 5}), (process,), 1)
-    if not folder.is_dir():
-        make_pool(folder, CARD.model_copy(update={"slice": (CARD.slice[0].model_copy(update={"pool": 1}),)}))
-    (chunk,) = pool.signals[0]
-    generate_chunk(folder, chunk)
-    particles = pool.particles(chunk)
-    assert len(particles) == 5
-    assert np.isfinite(particles.pt).all()
-    assert particles.pt.sum() / 5 > 50
-    assert math.isfinite(particles.sigma_mb)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("tune", sorted(CARD.tunes))
-def test_every_tune_runs(tune: str, tmp_path: Path) -> None:
-    soft = CARD.slice[0].model_copy(update={"pool": 20})
-    card = CARD.model_copy(update={"tune": tune, "slice": (soft,)})
-    pool = make_pool(tmp_path, card)
-    assert len(pool.particles(pool.chunks[0])) == 20

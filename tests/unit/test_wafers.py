@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
+import os
+import signal
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +16,13 @@ import pytest
 from zerobias.errors import DataError, SpecError
 from zerobias.events import EventSet, read, write
 from zerobias.events.wafer import CELLS, PITCH_CM, POSITIONS
+from zerobias.executor import Run, run_chunks
 from zerobias.shelves import shelf
 from zerobias.simulate import make_pool
+from zerobias.simulate.arrays import save
 from zerobias.simulate.generate import Particles, generate
 from zerobias.simulate.hgcal import Hgcal, Place, load_hgcal
+from zerobias.simulate.pool import GenerateChunk, Pool, chunk_path
 from zerobias.simulate.showers import (
     CHARGED,
     ELECTRON,
@@ -29,7 +36,7 @@ from zerobias.simulate.showers import (
 from zerobias.simulate.spec import ZeroBiasCard
 from zerobias.simulate.wafer_images import Hits, digitise, expose, strike
 from zerobias.simulate.wafer_shape import wafer_shape
-from zerobias.simulate.wafers import ParticlePool, _chunks, _run, particle_pool, simulate_wafers
+from zerobias.simulate.wafers import WaferSimulation, plan_wafers, simulate_wafers
 
 HGCAL = load_hgcal()
 PLACE = Place(layer=9, u=3, v=1)
@@ -244,17 +251,34 @@ PLACES = (Place(layer=7, u=2, v=0), Place(layer=9, u=3, v=1))
 SMALL = HGCAL.model_copy(update={"crossings": 30, "signal": 40, "place": PLACES, "pileup_mean": 40.0})
 
 
+def on_disk(folder: Path, *slices: Particles) -> Pool:
+    """A pool in the new folder ``folder`` that holds these events."""
+    folder.mkdir()
+    chunks = [GenerateChunk(f"slice{i}", 0, len(part), 1, (), ()) for i, part in enumerate(slices)]
+    for chunk, part in zip(chunks, slices, strict=True):
+        save(chunk_path(folder, chunk), part)
+    return Pool(folder, tuple((chunk,) for chunk in chunks), ())
+
+
 @pytest.fixture(scope="module")
-def pool() -> ParticlePool:
+def slices() -> tuple[Particles, Particles]:
     settings = ["HardQCD:all = on", "PartonLevel:MPI = off"]  # quick to start
     soft = generate([*settings, "PhaseSpace:pTHatMin = 5"], 120, 11)
     hard = generate([*settings, "PhaseSpace:pTHatMin = 20"], 20, 12)
-    return ParticlePool((soft, hard), (0.99, 0.01))
+    return soft, hard
+
+
+SHARES = (0.99, 0.01)
 
 
 @pytest.fixture(scope="module")
-def small(pool: ParticlePool) -> EventSet:
-    return simulate_wafers(pool, SMALL, seed=5)
+def pool(slices: tuple[Particles, Particles], tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    return on_disk(tmp_path_factory.mktemp("wafers") / "pool", *slices)
+
+
+@pytest.fixture(scope="module")
+def small(pool: Pool, here: Run) -> EventSet:
+    return simulate_wafers(pool, SHARES, SMALL, seed=5, run=here)
 
 
 def test_sample_holds_what_the_card_says(small: EventSet, tmp_path: Path) -> None:
@@ -295,37 +319,61 @@ def test_signals_carry_their_energy_and_stand_out(small: EventSet) -> None:
         assert ratio > 3 * np.median(small.of("zero_bias").collections["wafer"].max(axis=1))
 
 
-def test_same_seed_same_sample_and_chunks_stand_alone(pool: ParticlePool, small: EventSet) -> None:
-    again = simulate_wafers(pool, SMALL, seed=5)
+def test_killed_workers_change_nothing(
+    slices: tuple[Particles, Particles], small: EventSet, tmp_path: Path
+) -> None:
+    killed = []
+
+    def kill(step: str, done: int, total: int) -> None:
+        if done == 1:
+            for worker in multiprocessing.active_children():
+                assert worker.pid
+                os.kill(worker.pid, signal.SIGKILL)
+                killed.append(worker.pid)
+
+    pool = on_disk(tmp_path / "pool", *slices)
+    run = partial(run_chunks, workers=2)
+    again = simulate_wafers(pool, SHARES, SMALL, seed=5, run=run, progress=kill)
+    assert len(killed) == 2
     for name, array in small.collections.items():
         np.testing.assert_array_equal(again.collections[name], array)
-    other = simulate_wafers(pool, SMALL, seed=6)
+    before = {path: path.stat().st_mtime_ns for path in pool.folder.glob("images-*")}
+    simulate_wafers(pool, SHARES, SMALL, seed=5, run=run)
+    assert before == {path: path.stat().st_mtime_ns for path in pool.folder.glob("images-*")}
+    assert len(before) == 2 * len(list(plan_wafers(SMALL, 5)))
+
+
+def test_chunks_stand_alone_and_follow_the_seed(
+    pool: Pool, slices: tuple[Particles, Particles], small: EventSet, here: Run
+) -> None:
+    other = simulate_wafers(pool, SHARES, SMALL, seed=6, run=here)
     assert not np.array_equal(other.collections["wafer"][:50], small.collections["wafer"][:50])
-    last = list(_chunks(SMALL, 5))[-1]  # run first, alone: the photons of the test split
-    counts = _run(last, pool, strike(pool.slices, SMALL), SMALL)[0]
+    last = list(plan_wafers(SMALL, 5))[-1]  # run first, alone: the photons of the test split
+    counts = WaferSimulation(SMALL, (120, 20), SHARES, strike(slices, SMALL)).run(last).counts
     np.testing.assert_array_equal(counts, small.of("photon", "test").collections["wafer"])
 
 
-def test_splits_share_no_interaction() -> None:
+def test_splits_share_no_interaction(here: Run, tmp_path: Path) -> None:
     """Only the first half of the pool, train's, holds particles: without noise the rest stays empty."""
     full, empty = particles((22, 5.0, 2.7, 0.0, 0.0), (22, 5.0, -2.7, 0.0, 0.0), events=10), 10
     offset = np.concatenate([full.offset, np.full(empty, full.offset[-1])])
     card = SMALL.model_copy(update={"noise_fc": (0.0, 0.0, 0.0), "signal": 0})
-    events = simulate_wafers(ParticlePool((replace(full, offset=offset),), (1.0,)), card, seed=1)
+    pool = on_disk(tmp_path / "pool", replace(full, offset=offset))
+    events = simulate_wafers(pool, (1.0,), card, seed=1, run=here)
     assert set(events.split.tolist()) == {0}
     assert len(events) > 20
 
 
-def test_too_small_a_slice_is_named(pool: ParticlePool) -> None:
+def test_too_small_a_slice_is_named(slices: tuple[Particles, Particles], here: Run, tmp_path: Path) -> None:
     card = SMALL.model_copy(update={"crossings": 4, "signal": 4})
-    tiny = ParticlePool((pool.slices[0], particles((22, 5.0, 2.7, 0.0, 0.0), events=3)), (0.9, 0.1))
+    tiny = on_disk(tmp_path / "tiny", slices[0], particles((22, 5.0, 2.7, 0.0, 0.0), events=3))
     with pytest.raises(SpecError, match="slice 1 of the pool has 3 events: each split needs its own"):
-        simulate_wafers(tiny, card, seed=1)
-    enough = replace(tiny, slices=(pool.slices[0], particles((22, 5.0, 2.7, 0.0, 0.0), events=4)))
-    assert set(simulate_wafers(enough, card, seed=1).split.tolist()) == {0, 1, 2}
+        simulate_wafers(tiny, (0.9, 0.1), card, seed=1, run=here)
+    enough = on_disk(tmp_path / "enough", slices[0], particles((22, 5.0, 2.7, 0.0, 0.0), events=4))
+    assert set(simulate_wafers(enough, (0.9, 0.1), card, seed=1, run=here).split.tolist()) == {0, 1, 2}
 
 
-def test_pool_is_that_of_the_level1_sample(tmp_path: Path) -> None:
+def test_pool_is_that_of_the_level1_sample(here: Run, tmp_path: Path) -> None:
     text = {
         "description": "small",
         "tune": "monash",
@@ -344,14 +392,17 @@ def test_pool_is_that_of_the_level1_sample(tmp_path: Path) -> None:
         ),
     }
     card = ZeroBiasCard.model_validate(text)
-    made = make_pool(tmp_path, card, seed=card.seed)
-    pool = particle_pool(made, card)
-    assert [len(s) for s in pool.slices] == [1030, 20]
-    assert sum(pool.probabilities) == pytest.approx(1.0)
-    assert pool.probabilities[1] == pytest.approx(pool.slices[1].sigma_mb / 78.6)
-    last = made.particles(made.slices[0][1])
-    start, stop = pool.slices[0].offset[[1010, 1011]]
-    np.testing.assert_array_equal(pool.slices[0].pt[start:stop], last.pt[last.offset[10] : last.offset[11]])
+    made = make_pool(tmp_path, card, seed=card.seed, run=here)
+    shares = made.strata(card).p
+    assert sum(shares) == pytest.approx(1.0)
+    assert shares[1] == pytest.approx(made.particles(made.slices[1][0]).sigma_mb / 78.6)
+    events = simulate_wafers(made, shares, SMALL, seed=1, run=here)
+    assert events.provenance["pool_events"] == [1030, 20]
+    simulation = WaferSimulation.load(next(tmp_path.glob("wafers-*.json")))
+    assert (simulation.hgcal, simulation.sizes, simulation.probabilities) == (SMALL, (1030, 20), shares)
+    alone = strike([made.particles(made.slices[0][1])], SMALL)  # the second file starts with event 1000
+    first, last = simulation.hits.offset[[2 * 1000, 2 * 1030]]
+    np.testing.assert_array_equal(simulation.hits.energy[first:last], alone.energy)
 
 
 def images(rng: np.random.Generator, number: int) -> EventSet:
@@ -388,8 +439,9 @@ def test_shape_needs_wafers(small: EventSet) -> None:
 
 
 @pytest.mark.long
-def test_shipped_card_has_the_shape_of_full_simulation() -> None:
+def test_shipped_card_has_the_shape_of_full_simulation(tmp_path: Path) -> None:
     soft = generate(["SoftQCD:inelastic = on", "Tune:pp = 14"], 1500, 21)
     card = HGCAL.model_copy(update={"crossings": 300, "signal": 0})
-    for row in wafer_shape(simulate_wafers(ParticlePool((soft,), (1.0,)), card, seed=3)):
+    pool = on_disk(tmp_path / "pool", soft)
+    for row in wafer_shape(simulate_wafers(pool, (1.0,), card, seed=3)):
         assert 0.75 < row.ratio < 1.25, row

@@ -22,6 +22,7 @@ from zerobias.cli.console import (
     load_keras,
     out,
 )
+from zerobias.cli.score import score
 from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
 from zerobias.cli.vendor import vendor
@@ -208,6 +209,9 @@ def firmware(
 
 
 app.command()(vendor)
+
+
+app.command()(score)
 
 
 @app.command()

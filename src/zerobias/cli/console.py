@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from zerobias.errors import ZerobiasError
+from zerobias.zoo import load_keras
 
 __all__ = [
     "AsJson",
@@ -77,33 +76,3 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 def _fail(message: str, code: int) -> None:
     err.print(f"error: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
     raise typer.Exit(code)
-
-
-def load_keras(threads: int | None = None) -> None:
-    """Import TensorFlow without its start-up messages, which come from C++ and obey no log level.
-
-    ``threads``: a fixed number, so that sums are split alike on every machine.
-    """
-    if threads is not None:
-        os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _silent_stderr():
-        import tensorflow as tf
-
-        tf.constant(0)
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as null:
-            os.dup2(null.fileno(), 2)
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

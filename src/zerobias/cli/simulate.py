@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from zerobias.cli.console import AsJson, emit, err, guarded, out
-from zerobias.errors import GateError
+from zerobias.cli.console import AsJson, emit, guarded, out
+from zerobias.cli.scale import Executor, Scheduler, Workers, bars
+from zerobias.errors import GateError, SpecError
 from zerobias.events import default_sample, read
+from zerobias.executor import runner
 from zerobias.shelves import shelf
 
 __all__ = ["simulate"]
 
 Output = Annotated[Path | None, typer.Option("--output", help="Event file; default: the shipped one.")]
-Workers = Annotated[int, typer.Option(min=1)]
 PoolFolder = Annotated[
-    Path | None, typer.Option("--pool", help="Keep the collisions in this folder.", file_okay=False)
+    Path | None,
+    typer.Option("--pool", help="Keep finished chunks in this folder.", file_okay=False),
 ]
 
 
-@contextmanager
-def _bars(*names: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Progress bars of the named steps; yields what is called with (step, done, total)."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=err) as bar:
-        tasks = {name: bar.add_task(name, total=None) for name in names}
-        yield lambda name, done, total: bar.update(tasks[name], completed=done, total=total)
+def _check_shared(scheduler: str | None, pool: Path | None) -> None:
+    if scheduler is not None and pool is None:
+        raise SpecError(f"scheduler {scheduler} without --pool: name a folder that its workers share")
 
 
 simulate = typer.Typer(help="Make simulated zero bias and signals (needs the extra `gen`).")
@@ -44,7 +39,9 @@ def make(
     output: Output = None,
     scale: Annotated[float, typer.Option(min=0.001, help="Multiplies the numbers of events.")] = 1.0,
     seed: Annotated[int | None, typer.Option(min=0, help="Default: the recipe's.")] = None,
+    executor: Executor = "local",
     workers: Workers = 2,
+    scheduler: Scheduler = None,
     pool: PoolFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,9 +50,11 @@ def make(
         return
     from zerobias.simulate import simulate_to_file
 
+    _check_shared(scheduler, pool)
     path = output or shelf("triggers") / "sample" / "l1_sample.h5"
-    with _bars("generate", "overlay") as progress:
-        events = simulate_to_file(path, scale=scale, seed=seed, workers=workers, pool=pool, progress=progress)
+    steps = "generate", "deposits", "muons", "overlay"
+    with bars(*steps) as progress, runner(executor, workers, scheduler) as run:
+        events = simulate_to_file(path, scale=scale, seed=seed, run=run, pool=pool, progress=progress)
     counts = {name: len(events.of(name)) for name in events.process_names}
     emit({"path": str(path), "events": counts}, as_json, f"{path}: {len(events)} events {counts}")
 
@@ -64,7 +63,9 @@ def make(
 @guarded
 def wafers(
     output: Output = None,
+    executor: Executor = "local",
     workers: Workers = 2,
+    scheduler: Scheduler = None,
     pool: PoolFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,9 +73,10 @@ def wafers(
     from zerobias.simulate import wafers_to_file
     from zerobias.simulate.wafer_shape import wafer_shape
 
+    _check_shared(scheduler, pool)
     path = output or shelf("triggers") / "sample" / "wafers.h5"
-    with _bars("generate", "wafers") as progress:
-        events = wafers_to_file(path, workers=workers, pool=pool, progress=progress)
+    with bars("generate", "wafers") as progress, runner(executor, workers, scheduler) as run:
+        events = wafers_to_file(path, run=run, pool=pool, progress=progress)
     counts = {name: len(events.of(name)) for name in events.process_names}
     rows = wafer_shape(events)
     table = Table("", "value", "full simulation", "ratio", title=f"{path}: {counts}", box=None)

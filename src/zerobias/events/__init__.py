@@ -1,7 +1,7 @@
 """Events: files of any known layout -> :class:`EventSet` of raw hardware integers."""
 
 from zerobias.events.eventset import SHAPES, SPLITS, EventSet
-from zerobias.events.files import checked_sample, default_sample, file_digest, write
+from zerobias.events.files import checked_sample, default_sample, file_digest, stamp, write
 from zerobias.events.layouts.own import FORMAT
 from zerobias.events.reading import Chunks, chunks, read
 
@@ -16,5 +16,6 @@ __all__ = [
     "default_sample",
     "file_digest",
     "read",
+    "stamp",
     "write",
 ]

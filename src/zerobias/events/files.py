@@ -12,10 +12,10 @@ import numpy as np
 from zerobias.errors import DataError
 from zerobias.events.eventset import EventSet
 from zerobias.events.layouts.own import COLUMNS, FORMAT
-from zerobias.files import replacing
+from zerobias.files import replacing, write_text
 from zerobias.shelves import shelf
 
-__all__ = ["checked_sample", "default_sample", "file_digest", "write"]
+__all__ = ["checked_sample", "default_sample", "file_digest", "stamp", "write"]
 
 
 def write(path: Path, events: EventSet) -> None:
@@ -43,6 +43,11 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def stamp(path: Path) -> None:
+    """Write the SHA-256 of ``path`` beside it, for :func:`checked_sample`."""
+    write_text(path.with_name(path.name + ".sha256"), f"{file_digest(path)}  {path.name}\n")
 
 
 def default_sample() -> Path:

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from operator import attrgetter
@@ -57,8 +58,13 @@ class Chunk:
             return False
 
 
-def plan(function: ChunkFunction, specs: list[Any], folder: Path) -> tuple[Chunk, ...]:
-    """The chunks of a run. Raises ``SpecError`` for a function or spec that a worker could not be given."""
+def plan(
+    function: ChunkFunction, specs: list[Any], folder: Path, names: Sequence[str] | None = None
+) -> tuple[Chunk, ...]:
+    """The chunks of a run.
+
+    Raises ``SpecError`` for a function or spec that a worker could not be given, and for bad names.
+    """
     name = f"{function.__module__}:{function.__qualname__}"
     try:
         importable = function.__module__ != "__main__" and _load(name) is function
@@ -78,7 +84,14 @@ def plan(function: ChunkFunction, specs: list[Any], folder: Path) -> tuple[Chunk
                 f"the spec of chunk {index} does not survive JSON: {spec!r:.200}; "
                 "use finite numbers, strings, lists and dictionaries with strings as keys"
             )
-    return tuple(Chunk(name, spec, folder / f"chunk-{index:05d}") for index, spec in enumerate(specs))
+    if names is None:
+        names = [f"chunk-{index:05d}" for index in range(len(specs))]
+    if len(names) != len(specs):
+        raise SpecError(f"{len(names)} names for {len(specs)} chunks: give one each")
+    for file, count in Counter(names).items():
+        if count > 1 or not file or Path(file).name != file or file.startswith("."):
+            raise SpecError(f"chunk name {file!r}: each is one file's own name and starts with no dot")
+    return tuple(Chunk(name, spec, folder / file) for spec, file in zip(specs, names, strict=True))
 
 
 def make(chunk: Chunk) -> None:
@@ -106,14 +119,20 @@ def make(chunk: Chunk) -> None:
         os.replace(manifest, chunk.manifest)
 
 
-def leftovers(folder: Path, name: str = "chunk-*") -> list[Path]:
-    """Temporary folders of the chunks called ``name``: one for each attempt that runs or was killed."""
-    return list(folder.glob(f".{name}.*.tmp"))
+def leftovers(chunks: Sequence[Chunk]) -> list[tuple[Path, str]]:
+    """Temporary folders of chunks of one folder, with the chunk's file name.
+
+    There is one for each attempt that runs or was killed.
+    """
+    names = {chunk.path.name for chunk in chunks}
+    found = chunks[0].path.parent.glob(".*.*.tmp") if chunks else ()
+    owned = [(path, path.name[1:].rsplit(".", 2)[0]) for path in found]
+    return [(path, name) for path, name in owned if name in names]
 
 
-def sweep(folder: Path) -> None:
+def sweep(chunks: Sequence[Chunk]) -> None:
     """Remove what killed workers left behind."""
-    for leftover in leftovers(folder):
+    for leftover, _ in leftovers(chunks):
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
@@ -100,7 +101,8 @@ def run_dask(chunks: Sequence[Chunk], workers: int, cluster: Any = None) -> Gene
                 fault = future.exception()
                 if isinstance(fault, distributed.KilledWorker):
                     # Dask blames all chunks that were waiting on that worker too: find the one that died.
-                    raise lost(max(chunks, key=lambda one: len(leftovers(one.path.parent, one.path.name))))
+                    attempts = Counter(name for _, name in leftovers(chunks))
+                    raise lost(max(chunks, key=lambda one: attempts[one.path.name]))
                 raise fault
             if future.status == "cancelled":
                 raise ToolError(f"the Dask scheduler went away before {chunk.path.name} was made: run again")

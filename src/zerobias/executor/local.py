@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
@@ -21,14 +22,13 @@ log = logging.getLogger(__name__)
 
 
 class _Worker:
-    """A process that makes one chunk at a time. It leaves Ctrl-C to its parent."""
+    """A process that makes one chunk at a time. It leaves Ctrl-C to its parent and dies with it."""
 
     def __init__(self) -> None:
         self.pool = ProcessPoolExecutor(
             1,
             mp_context=multiprocessing.get_context("spawn"),  # forking is unsafe with TensorFlow's threads
-            initializer=signal.signal,
-            initargs=(signal.SIGINT, signal.SIG_IGN),
+            initializer=_follow_parent,
         )
         self.process = self.pool.submit(os.getpid)
 
@@ -38,6 +38,19 @@ class _Worker:
         with suppress(BrokenProcessPool, CancelledError, ProcessLookupError):
             os.kill(self.process.result(), signal.SIGTERM)
         self.pool.shutdown()
+
+
+def _follow_parent() -> None:
+    """A killed parent leaves its workers waiting for ever: end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def run_local(chunks: Sequence[Chunk], workers: int) -> Generator[None, None, None]:
@@ -53,8 +66,12 @@ def run_local(chunks: Sequence[Chunk], workers: int) -> Generator[None, None, No
         while waiting or running:
             while waiting and len(running) < workers:
                 worker = idle.pop() if idle else _Worker()
-                chunk = waiting.popleft()
-                running[worker.pool.submit(make, chunk)] = worker, chunk
+                try:
+                    future = worker.pool.submit(make, waiting[0])
+                except BrokenProcessPool:  # it died while it had nothing to do
+                    worker.pool.shutdown()
+                    continue
+                running[future] = worker, waiting.popleft()
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 worker, chunk = running.pop(future)
                 idle.append(worker)

@@ -197,9 +197,7 @@ def _optuna() -> Any:
         import optuna
         import optuna.storages.journal
     except ImportError as error:
-        raise ToolError(
-            "optuna is missing: install the extra `search`"
-        ) from error
+        raise ToolError("optuna is missing: install the extra `search`") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

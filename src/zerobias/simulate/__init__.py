@@ -7,7 +7,8 @@ try:
 except ImportError as error:
     raise ToolError("simulation needs Pythia 8 and numba: pip install 'zerobias[gen]'") from error
 
-from zerobias.simulate.sample import make_pool, simulate, simulate_to_file
+from zerobias.simulate.pool import make_pool
+from zerobias.simulate.sample import simulate, simulate_to_file
 from zerobias.simulate.spec import Detector, ProcessCard, ZeroBiasCard, load_cards
 from zerobias.simulate.wafers import wafers_to_file
 

@@ -6,20 +6,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.errors import SpecError
+from zerobias.simulate.arrays import load
 from zerobias.simulate.overlay import Crossings, count_muons, overlay
-from zerobias.simulate.pool import Pool, chunk_seed
+from zerobias.simulate.pool import chunk_seed
 from zerobias.simulate.spec import Detector, ZeroBiasCard
 from zerobias.simulate.strata import Strata
-from zerobias.simulate.towers import Deposits, deposit
+from zerobias.simulate.towers import Deposits
 
 __all__ = [
     "SIGNAL_SHARES",
@@ -32,7 +35,6 @@ __all__ = [
 ]
 
 _CROSSINGS_PER_CHUNK = 500
-_TRIALS = 600_000
 _TRIES, _TRIES_MAX = 20_000, 400_000
 _ANY_MUONS = (0, 4)
 ZERO_BIAS_SHARES = (0.5, 0.2, 0.3)
@@ -69,19 +71,21 @@ class Simulation:
     signals: tuple[Deposits, ...]
 
     @classmethod
-    def load(cls, pool: Pool, card: ZeroBiasCard, detector: Detector) -> Simulation:
-        """From a pool whose chunks are all on disk."""
+    def load(cls, path: Path) -> Simulation:
+        """From a file of :func:`~zerobias.simulate.stages.make_deposits` and the deposits beside it."""
+        plan = json.loads(path.read_text())
 
-        def deposits(group: Sequence[Any]) -> Deposits:
-            return join([deposit(pool.particles(chunk), detector, chunk.seed) for chunk in group])
+        def deposits(names: Sequence[str]) -> list[Deposits]:
+            return [load(path.parent / name, Deposits) for name in names]
 
-        sizes = [sum(chunk.events for chunk in group) for group in pool.slices]
+        slices = [deposits(names) for names in plan["slices"]]
+        sizes = [sum(len(part) for part in group) for group in slices]
         return cls(
-            detector,
-            pool.strata(card),
-            deposits([chunk for group in pool.slices for chunk in group]),
+            Detector.model_validate(plan["detector"]),
+            Strata(**plan["strata"]),
+            join([part for group in slices for part in group]),
             tuple(int(s) for s in np.concatenate([[0], np.cumsum(sizes)])),
-            tuple(deposits(group) for group in pool.signals),
+            tuple(join(deposits(names)) for names in plan["signals"]),
         )
 
     def run(self, chunk: OverlayChunk) -> Crossings:
@@ -94,11 +98,14 @@ class Simulation:
         own = self.signals[chunk.process - 1]
         return overlay(chosen, counts, self.deposits, signal, own, self.detector, seeds)
 
-    def muon_probabilities(self, split: int, seed: int) -> NDArray[np.float64]:
-        """Shares of the crossings without a forced slice that hold 0, 1, 2, 3 and more muons, by trial."""
+    def muon_probabilities(self, split: int, trials: int, seed: int) -> NDArray[np.float64]:
+        """Shares of the crossings without a forced slice that hold 0, 1, 2, 3 and more muons.
+
+        Found by ``trials`` crossings, rounded up to a multiple of 20 000.
+        """
         rng = np.random.default_rng(seed)
         found = np.zeros(5, np.int64)
-        for _ in range(_TRIALS // _TRIES):
+        for _ in range(0, trials, _TRIES):
             chosen, counts = self.strata.draw(rng, -1, _TRIES, self._usable(split))
             seeds = rng.integers(2**32, size=_TRIES)
             muons = count_muons(chosen, counts, self.deposits, self.detector, seeds)
@@ -146,9 +153,12 @@ class Simulation:
         return np.concatenate(interactions), np.concatenate(counts), np.concatenate(seeds)
 
 
-def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> list[OverlayChunk]:
+def plan_crossings(
+    card: ZeroBiasCard, strata: Strata, muon_shares: Sequence[NDArray[np.float64]], signals: int, seed: int
+) -> list[OverlayChunk]:
     """The chunks of a recipe: zero bias stratum by stratum, then the signals, each split by split.
 
+    ``muon_shares``: for each split, :meth:`Simulation.muon_probabilities`.
     The weights of the zero-bias crossings of a split sum to one.
     """
     chunks: list[OverlayChunk] = []
@@ -168,14 +178,10 @@ def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> lis
             signal = first if process else -1
             chunks.append(OverlayChunk(process, split, stratum, muons, size, weight, signal, own))
 
-    strata = simulation.strata
-    for split, share in enumerate(ZERO_BIAS_SHARES):
-        lows, shares = [0], [1.0, 0.0]  # each class of muon numbers, and the share with that many or more
-        if card.muon:
-            found = simulation.muon_probabilities(split, chunk_seed(seed, "muons", split))
-            # A class that no trial fell into is left to the one below it.
-            lows += [low for low in card.muon_classes if found[low:].any()]
-            shares = [*(float(found[low:].sum()) for low in lows), 0.0]
+    for split, (share, found) in enumerate(zip(ZERO_BIAS_SHARES, muon_shares, strict=True)):
+        # Classes of muon numbers, the shares with that many or more; one without any is left to that below.
+        lows = [0, *(low for low in card.muon_classes if found[low:].any())]
+        shares = [*(float(found[low:].sum()) for low in lows), 0.0]
         parts = [
             (-1, (low, high - 1), wanted, share - above)
             for low, high, wanted, share, above in zip(
@@ -187,7 +193,7 @@ def plan_crossings(card: ZeroBiasCard, simulation: Simulation, seed: int) -> lis
             # At least one: a split without a stratum would lack its probability.
             events = max(1, round(wanted * share))
             add(0, split, stratum, muons, strata.probability(stratum) * part / events, 0, events)
-    for process in range(len(simulation.signals)):
+    for process in range(signals):
         for split, (start, stop) in enumerate(cuts(card.signal, SIGNAL_SHARES)):
             add(process + 1, split, None, _ANY_MUONS, 1.0, start, stop)
     return chunks

@@ -1,34 +1,43 @@
 """The pool of collisions on disk: chunks of Pythia events, one file each, made once and used again.
 
-A pool is a list of :class:`GenerateChunk`, small records that JSON can hold; ``generate_chunk`` turns
-one into its file, whatever process runs it and in whatever order. A chunk's file is named after what it
-was made of, so a pool folder can grow and is never stale.
+A pool is a list of :class:`GenerateChunk`, small records that JSON can hold; the chunk function
+``generate_chunk`` turns one into its file. A file is named after what it was made of, so a pool folder
+can grow and is never stale.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
-
-import numpy as np
 
 from zerobias.errors import DataError
+from zerobias.executor import Run, run_chunks
 from zerobias.files import replacing
+from zerobias.simulate.arrays import load, save
 from zerobias.simulate.generate import Particles, generate, generator_version, write_mpi_file
 from zerobias.simulate.spec import ProcessCard, ZeroBiasCard
 from zerobias.simulate.strata import Strata
 
-__all__ = ["GenerateChunk", "Pool", "chunk_path", "chunk_seed", "generate_chunk", "plan_pool", "prepare"]
+__all__ = [
+    "GenerateChunk",
+    "Pool",
+    "chunk_path",
+    "chunk_seed",
+    "generate_chunk",
+    "make_pool",
+    "plan_pool",
+    "short_digest",
+]
 
 _EVENTS = 1000
 _MAX_PYTHIA_SEED = 900_000_000
-_log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -64,11 +73,7 @@ class Pool:
         Raises ``DataError`` when the file is missing or damaged.
         """
         path = chunk_path(self.folder, chunk)
-        try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                made = Particles(**{key: file[key] for key in Particles.__dataclass_fields__})
-        except (OSError, KeyError, ValueError, BadZipFile) as error:
-            raise DataError(f"{path} cannot be read as a pool chunk ({error}): delete it") from error
+        made = load(path, Particles)
         if len(made) != chunk.events:
             raise DataError(f"{path} holds {len(made)} events, not {chunk.events}: delete it")
         return made
@@ -117,44 +122,52 @@ def plan_pool(folder: Path, card: ZeroBiasCard, processes: Sequence[ProcessCard]
     )
 
 
-def prepare(pool: Pool) -> None:
-    """Make the folder and Pythia's tables of multiparton interactions, once for all chunks."""
-    pool.folder.mkdir(parents=True, exist_ok=True)
-    for tune in {chunk.tune for chunk in pool.chunks}:
-        path = _mpi_path(pool.folder, tune)
+def make_pool(
+    folder: Path,
+    card: ZeroBiasCard,
+    processes: Sequence[ProcessCard] = (),
+    *,
+    seed: int | None = None,
+    run: Run = run_chunks,
+    progress: Progress = lambda step, done, total: None,
+) -> Pool:
+    """The pool of collisions of a recipe in ``folder``; chunks that are there already are kept."""
+    pool = plan_pool(folder, card, processes, card.seed if seed is None else seed)
+    for tune in {chunk.tune for chunk in pool.chunks}:  # Pythia's tables, once for all chunks
+        path = _mpi_path(folder, tune)
         if not path.is_file():
             with replacing(path) as temporary:
                 write_mpi_file(temporary, tune)
+    specs = [json.loads(json.dumps(asdict(chunk))) for chunk in pool.chunks]
+    names = [chunk_path(folder, chunk).name for chunk in pool.chunks]
+    run(generate_chunk, specs, folder, names=names, progress=partial(progress, "generate"))
+    return pool
 
 
-def generate_chunk(folder: Path, chunk: GenerateChunk) -> Path:
-    """Make the file of ``chunk`` unless it is there; :func:`prepare` comes first. Gives its path."""
-    path = chunk_path(folder, chunk)
-    if path.is_file():
-        return path
+def generate_chunk(spec: dict[str, Any], path: Path) -> None:
+    """Chunk function: the collisions of a :class:`GenerateChunk`."""
+    chunk = GenerateChunk(**spec)
     particles = generate(
         (*chunk.tune, *chunk.settings),
         chunk.events,
         chunk.seed,
         pthat_max=chunk.pthat_max,
         card=None if chunk.process is None else ProcessCard.model_validate(chunk.process),
-        mpi_file=_mpi_path(folder, chunk.tune),
+        mpi_file=_mpi_path(path.parents[1], chunk.tune),
     )
-    with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **vars(particles))
-    _log.debug("%s written", path)
-    return path
+    save(path, particles)
 
 
 def chunk_path(folder: Path, chunk: GenerateChunk) -> Path:
     """Where the file of ``chunk`` is, or will be."""
-    return folder / f"{chunk.source}-{chunk.index:04d}-{_digest(asdict(chunk))}.npz"
+    return folder / f"{chunk.source}-{chunk.index:04d}-{short_digest(asdict(chunk))}.npz"
 
 
 def _mpi_path(folder: Path, tune: tuple[str, ...]) -> Path:
-    return folder / f"multiparton-{_digest(list(tune))}.tab"
+    return folder / f"multiparton-{short_digest(list(tune))}.tab"
 
 
-def _digest(content: Any) -> str:
+def short_digest(content: Any) -> str:
+    """Twelve hexadecimal digits that name what is made of ``content`` (JSON) with this Pythia."""
     text = json.dumps([generator_version(), content], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

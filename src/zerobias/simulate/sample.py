@@ -1,60 +1,35 @@
 """Simulate an :class:`EventSet`: pool, strata, overlay; the same seed gives the same sample.
 
-Work is cut into fixed chunks, each with its own seed, so the number of workers changes nothing.
+Work is cut into fixed chunks, each with its own seed, so who makes them, and when, changes nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from zerobias.events import SHAPES, EventSet, file_digest, write
-from zerobias.files import write_text
-from zerobias.simulate.crossings import OverlayChunk, Simulation, plan_crossings
+from zerobias.events import SHAPES, EventSet, stamp, write
+from zerobias.executor import Run, run_chunks
+from zerobias.simulate.crossings import plan_crossings
 from zerobias.simulate.generate import generator_version
 from zerobias.simulate.overlay import Crossings
-from zerobias.simulate.pool import Pool, generate_chunk, plan_pool, prepare
+from zerobias.simulate.pool import make_pool
 from zerobias.simulate.spec import Detector, ProcessCard, ZeroBiasCard, load_cards
+from zerobias.simulate.stages import make_crossings, make_deposits, muon_probabilities
 
-__all__ = ["make_pool", "simulate", "simulate_to_file", "write_stamped"]
+__all__ = ["simulate", "simulate_to_file"]
 
 Progress = Callable[[str, int, int], None]
-_Map = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Any]]
-
-_state: dict[str, Simulation] = {}
 
 
 def _silent(step: str, done: int, total: int) -> None:
     pass
-
-
-def make_pool(
-    folder: Path,
-    card: ZeroBiasCard,
-    processes: Sequence[ProcessCard] = (),
-    *,
-    seed: int | None = None,
-    workers: int = 1,
-    progress: Progress = _silent,
-) -> Pool:
-    """The pool of collisions of a recipe in ``folder``; chunks that are there already are kept."""
-    pool = plan_pool(folder, card, processes, card.seed if seed is None else seed)
-    prepare(pool)
-    with _executor(workers) as execute:
-        for done, _ in enumerate(execute(partial(generate_chunk, folder), pool.chunks), 1):
-            progress("generate", done, len(pool.chunks))
-    return pool
 
 
 def simulate(
@@ -64,24 +39,21 @@ def simulate(
     folder: Path,
     *,
     seed: int,
-    workers: int = 1,
+    run: Run = run_chunks,
     progress: Progress = _silent,
 ) -> EventSet:
     """Zero bias and signals as the cards say, from the pool in ``folder``, which is made or completed.
 
+    ``folder`` keeps the files of all chunks, so that a second run makes only what is missing.
     Zero bias is split 50/20/30 % into train, tuning and test, signals 25/75 % into tuning and test;
     splits share no pool interaction. ``progress`` is called with (step, done, total).
     """
-    pool = make_pool(folder, card, processes, seed=seed, workers=workers, progress=progress)
-    simulation = Simulation.load(pool, card, detector)
-    chunks = plan_crossings(card, simulation, seed)
-    _state["simulation"] = simulation
-    results: list[Crossings] = []
-    with _executor(workers) as execute:  # forked now, so that its workers inherit the deposits
-        for result in execute(_run, chunks):
-            results.append(result)
-            progress("overlay", len(results), len(chunks))
-    _state.clear()
+    pool = make_pool(folder, card, processes, seed=seed, run=run, progress=progress)
+    strata = pool.strata(card)
+    simulation = make_deposits(pool, strata, detector, run=run, progress=progress)
+    muons = muon_probabilities(simulation, card, seed, run=run, progress=progress)
+    chunks = plan_crossings(card, strata, muons, len(processes), seed)
+    results = make_crossings(simulation, chunks, run=run, progress=progress)
     sizes = [c.events for c in chunks]
     cards = [c.model_dump(mode="json") for c in (detector, card, *processes)]
     return EventSet(
@@ -111,14 +83,15 @@ def simulate_to_file(
     cards: Path | None = None,
     scale: float = 1.0,
     seed: int | None = None,
-    workers: int = 2,
+    run: Run = run_chunks,
     pool: Path | None = None,
     progress: Progress = _silent,
 ) -> EventSet:
     """Simulate the sample of the triggers shelf (or the folder ``cards``) into ``path`` and its hash.
 
     ``scale`` multiplies the numbers of events; with the defaults the shipped sample is made again.
-    ``pool``: a folder that keeps the collisions for another time.
+    ``pool``: a folder that keeps the collisions and all that follows for another time. ``run``: where the
+    chunks are made.
     """
     detector, card, processes = load_cards(cards)
     with tempfile.TemporaryDirectory() as scratch:
@@ -128,32 +101,10 @@ def simulate_to_file(
             processes,
             pool or Path(scratch),
             seed=card.seed if seed is None else seed,
-            workers=workers,
+            run=run,
             progress=progress,
         )
     events = replace(events, provenance={**events.provenance, "scale": scale})
-    write_stamped(path, events)
-    return events
-
-
-def write_stamped(path: Path, events: EventSet) -> None:
-    """Write ``events`` to ``path``, and their SHA-256 beside it."""
     write(path, events)
-    write_text(path.with_name(path.name + ".sha256"), f"{file_digest(path)}  {path.name}\n")
-
-
-def _run(chunk: OverlayChunk) -> Crossings:
-    return _state["simulation"].run(chunk)
-
-
-@contextmanager
-def _executor(workers: int) -> Iterator[_Map]:
-    """Map in order over a function's arguments, in this process or in forked workers."""
-    if workers == 1:
-        yield map
-        return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
-    try:
-        yield pool.map
-    finally:
-        pool.shutdown(cancel_futures=True)
+    stamp(path)
+    return events

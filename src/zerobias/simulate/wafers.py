@@ -1,15 +1,17 @@
 """Simulate HGCAL wafers: pool interactions overlaid at high pile-up, parametrised showers, read-out.
 
-Work is cut into fixed chunks, each with its own seed, so that they may be run anywhere in any order.
+Work is cut into fixed chunks, each with its own seed, so who makes them, and when, changes nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,18 +20,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.errors import SpecError
-from zerobias.events import SPLITS, EventSet
+from zerobias.events import SPLITS, EventSet, stamp, write
 from zerobias.events.wafer import PITCH_CM, cell_of
+from zerobias.executor import Run, run_chunks
+from zerobias.files import tree_digest, write_text
+from zerobias.simulate.arrays import load, save
 from zerobias.simulate.generate import Particles, generator_version
 from zerobias.simulate.hgcal import Hgcal, load_hgcal
-from zerobias.simulate.pool import Pool
-from zerobias.simulate.sample import make_pool, write_stamped
+from zerobias.simulate.pool import Pool, chunk_path, make_pool, short_digest
 from zerobias.simulate.showers import ELECTRON, PHOTON
-from zerobias.simulate.spec import ZeroBiasCard, load_cards
+from zerobias.simulate.spec import load_cards
 from zerobias.simulate.strata import Strata
 from zerobias.simulate.wafer_images import Hits, digitise, expose, strike
 
-__all__ = ["ParticlePool", "particle_pool", "simulate_wafers", "wafers_to_file"]
+__all__ = [
+    "Images",
+    "WaferChunk",
+    "WaferSimulation",
+    "plan_wafers",
+    "simulate_wafers",
+    "wafer_chunk",
+    "wafers_to_file",
+]
 
 Progress = Callable[[str, int, int], None]
 
@@ -39,15 +51,7 @@ _CROSSINGS_PER_CHUNK, _SIGNALS_PER_CHUNK = 100, 500
 
 
 @dataclass(frozen=True)
-class ParticlePool:
-    """Interactions to overlay: ``slices`` of events and the probability of each slice."""
-
-    slices: tuple[Particles, ...]
-    probabilities: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class _Chunk:
+class WaferChunk:
     """Crossings of one process and split."""
 
     process: int
@@ -56,77 +60,138 @@ class _Chunk:
     seed: tuple[int, int]
 
 
-def particle_pool(pool: Pool, card: ZeroBiasCard) -> ParticlePool:
-    """The particles of all slices of a pool in memory, with the slices' probabilities."""
-    return ParticlePool(
-        tuple(_joined([pool.particles(chunk) for chunk in chunks]) for chunks in pool.slices),
-        tuple(pool.strata(card).p),
-    )
+@dataclass(frozen=True)
+class Images:
+    """ADC counts, places, energies and pile-up of n images, as :data:`zerobias.events.SHAPES` says."""
+
+    counts: NDArray[np.uint32]
+    place: NDArray[np.int16]
+    energy: NDArray[np.uint32]
+    npu: NDArray[np.uint16]
 
 
-def _joined(parts: Sequence[Particles]) -> Particles:
-    """Events of several chunks, one after the other."""
-    ends = np.cumsum([part.offset[-1] for part in parts])
-    starts = [0, *ends[:-1]]
-    offset = np.concatenate([[0], *(p.offset[1:] + start for p, start in zip(parts, starts, strict=True))])
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("pdg", "pt", "eta", "phi", "mass")
-    }
-    return Particles(offset=offset.astype(np.int64), **columns, sigma_mb=float(parts[0].sigma_mb))
+@dataclass(frozen=True)
+class WaferSimulation:
+    """Endcap hits of all pool interactions: ``sizes`` events of each slice, and its probability."""
+
+    hgcal: Hgcal
+    sizes: tuple[int, ...]
+    probabilities: tuple[float, ...]
+    hits: Hits
+
+    @classmethod
+    def load(cls, path: Path) -> WaferSimulation:
+        """From the file ``wafers-*.json`` of :func:`simulate_wafers` and the collisions beside it."""
+        plan = json.loads(path.read_text())
+        hgcal = Hgcal.model_validate(plan["hgcal"])
+        slices = [[load(path.parent / name, Particles) for name in names] for names in plan["slices"]]
+        return cls(
+            hgcal,
+            tuple(sum(len(part) for part in parts) for parts in slices),
+            tuple(plan["probabilities"]),
+            strike([part for parts in slices for part in parts], hgcal),
+        )
+
+    def run(self, chunk: WaferChunk) -> Images:
+        """The images of a chunk that hold charge."""
+        hgcal = self.hgcal
+        rng = np.random.default_rng(chunk.seed)
+        usable = []
+        first = 0
+        for size in self.sizes:
+            start, stop = _cuts(size)[chunk.split]
+            usable.append(np.arange(first + start, first + stop))
+            first += size
+        strata = Strata(self.probabilities, (False,) * len(usable), hgcal.pileup_mean, hgcal.pileup_sigma)
+        interactions, pileup = strata.draw(rng, None, chunk.crossings, usable)
+        if chunk.process:
+            which = rng.integers(len(hgcal.place), size=(chunk.crossings, 1))
+            kind = list(_SIGNALS.values())[chunk.process - 1]
+            signal = np.array([_aim(rng, kind, place, hgcal) for place in which[:, 0]])
+        else:
+            which = np.tile(np.arange(len(hgcal.place)), (chunk.crossings, 1))
+            signal = np.zeros((chunk.crossings, 4))
+        charge = expose(self.hits, interactions, pileup, signal, which, hgcal, int(rng.integers(2**31)))
+        places = np.array(
+            [(p.layer, p.u, p.v, hgcal.type_of(p), round(1000 * hgcal.eta(p))) for p in hgcal.place], np.int16
+        )[which]
+        counts = digitise(rng, charge, places[..., 3], hgcal)
+        keep = counts.any(axis=-1)
+        crossing = np.nonzero(keep)[0]
+        return Images(
+            counts[keep],
+            places[keep],
+            np.rint(1000 * signal[:, 2]).astype(np.uint32)[crossing],
+            np.minimum(pileup, 65535).astype(np.uint16)[crossing],
+        )
 
 
 def wafers_to_file(
     path: Path,
     *,
     cards: Path | None = None,
-    workers: int = 2,
+    run: Run = run_chunks,
     pool: Path | None = None,
     progress: Progress = lambda step, done, total: None,
 ) -> EventSet:
     """Simulate the wafers of the triggers shelf (or the folder ``cards``) into ``path`` and its hash.
 
-    The collisions are the first ones of the Level-1 sample's pool, in the folder ``pool`` if given.
+    The collisions are the first ones of the Level-1 sample's pool, in the folder ``pool`` if given, which
+    keeps the files of all chunks. ``run``: where the chunks are made.
     """
     _, card, _ = load_cards(cards)
     hgcal = load_hgcal(cards)
     part = card.scaled(hgcal.pool_share)
     with tempfile.TemporaryDirectory() as scratch:
-        made = make_pool(pool or Path(scratch), part, seed=card.seed, workers=workers, progress=progress)
-        events = simulate_wafers(particle_pool(made, part), hgcal, seed=hgcal.seed, progress=progress)
-    write_stamped(path, events)
+        made = make_pool(pool or Path(scratch), part, seed=card.seed, run=run, progress=progress)
+        strata = made.strata(part)
+        events = simulate_wafers(made, strata.p, hgcal, seed=hgcal.seed, run=run, progress=progress)
+    write(path, events)
+    stamp(path)
     return events
 
 
 def simulate_wafers(
-    pool: ParticlePool,
+    pool: Pool,
+    probabilities: tuple[float, ...],
     hgcal: Hgcal,
     *,
     seed: int,
+    run: Run = run_chunks,
     progress: Progress = lambda step, done, total: None,
 ) -> EventSet:
     """Zero bias, electrons and photons on the wafers of ``hgcal``; wafers without charge are left out.
 
-    Every zero-bias crossing gives one image per place, and each of the N images of a split weighs 1 / N.
+    ``pool`` lies on disk, ``probabilities`` are those of its slices. Every zero-bias crossing gives one
+    image per place, and each of the N images of a split weighs 1 / N.
     A signal image holds one particle that points at a random spot of a random wafer, on top of pile-up.
     All processes are split 50/20/30 % into train, tuning and test; splits share no pool interaction.
     ``progress`` is called with (step, done, total). Raises ``SpecError`` when a slice of the pool has too
     few events to be split.
     """
-    for number, particles in enumerate(pool.slices):
-        events = len(particles.offset) - 1
+    sizes = [sum(chunk.events for chunk in group) for group in pool.slices]
+    for number, events in enumerate(sizes):
         if any(start == stop for start, stop in _cuts(events)):
             raise SpecError(
                 f"slice {number} of the pool has {events} events: each split needs its own, make at least 4"
             )
-    hits = strike(pool.slices, hgcal)
-    chunks = list(_chunks(hgcal, seed))
-    parts = []
-    for chunk in chunks:
-        parts.append(_run(chunk, pool, hits, hgcal))
-        progress("wafers", len(parts), len(chunks))
-    counts, place, energy, npu = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    images = [len(part[0]) for part in parts]
+    plan = {
+        "code": tree_digest(Path(__file__).parent, "*.py"),
+        "hgcal": hgcal.model_dump(mode="json"),
+        "probabilities": probabilities,
+        "slices": [[chunk_path(pool.folder, chunk).name for chunk in group] for group in pool.slices],
+    }
+    path = pool.folder / f"wafers-{short_digest(plan)}.json"
+    write_text(path, json.dumps(plan, indent=1, sort_keys=True) + "\n")
+    chunks = list(plan_wafers(hgcal, seed))
+    specs = [{"simulation": path.name, "chunk": {**asdict(c), "seed": list(c.seed)}} for c in chunks]
+    names = [f"images-{short_digest(spec)}.npz" for spec in specs]
+    made = run(wafer_chunk, specs, pool.folder, names=names, progress=partial(progress, "wafers"))
+    parts = [load(file, Images) for file in made]
+    counts, place, energy, npu = (
+        np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Images)
+    )
+    images = [len(part.counts) for part in parts]
     process = np.repeat([c.process for c in chunks], images).astype(np.uint8)
     split = np.repeat([c.split for c in chunks], images).astype(np.uint8)
     weight = np.ones(len(process))
@@ -144,13 +209,25 @@ def simulate_wafers(
             "description": "simulated HGCAL wafers: Pythia 8 and parametrised showers",
             "pythia": generator_version(),
             "seed": seed,
-            "pool_events": [len(particles.offset) - 1 for particles in pool.slices],
+            "pool_events": sizes,
             "cards": hashlib.sha256(hgcal.model_dump_json().encode()).hexdigest(),
         },
     )
 
 
-def _chunks(hgcal: Hgcal, seed: int) -> Iterator[_Chunk]:
+def wafer_chunk(spec: dict[str, Any], path: Path) -> None:
+    """Chunk function: the images of one :class:`WaferChunk`."""
+    save(path, _simulation(path.parents[1] / spec["simulation"]).run(WaferChunk(**spec["chunk"])))
+
+
+@lru_cache(maxsize=1)
+def _simulation(path: Path) -> WaferSimulation:
+    """Loaded once a process."""
+    return WaferSimulation.load(path)
+
+
+def plan_wafers(hgcal: Hgcal, seed: int) -> Iterator[WaferChunk]:
+    """The chunks of a card: zero bias, then the signals, each split by split."""
     number = 0
     for process in range(1 + len(_SIGNALS)):
         total, size = (
@@ -158,46 +235,13 @@ def _chunks(hgcal: Hgcal, seed: int) -> Iterator[_Chunk]:
         )
         for split, (start, stop) in enumerate(_cuts(total)):
             for first in range(start, stop, size):
-                yield _Chunk(process, split, min(size, stop - first), (seed, number))
+                yield WaferChunk(process, split, min(size, stop - first), (seed, number))
                 number += 1
 
 
 def _cuts(count: int) -> list[tuple[int, int]]:
     """(start, stop) of each split of ``count`` things."""
     return list(pairwise(round(count * sum(_SHARES[:i])) for i in range(len(_SHARES) + 1)))
-
-
-def _run(chunk: _Chunk, pool: ParticlePool, hits: Hits, hgcal: Hgcal) -> tuple[NDArray[Any], ...]:
-    """ADC counts, places, energies and pile-up of the images of a chunk that hold charge."""
-    rng = np.random.default_rng(chunk.seed)
-    usable = []
-    first = 0
-    for particles in pool.slices:
-        start, stop = _cuts(len(particles.offset) - 1)[chunk.split]
-        usable.append(np.arange(first + start, first + stop))
-        first += len(particles.offset) - 1
-    strata = Strata(pool.probabilities, (False,) * len(usable), hgcal.pileup_mean, hgcal.pileup_sigma)
-    interactions, pileup = strata.draw(rng, None, chunk.crossings, usable)
-    if chunk.process:
-        which = rng.integers(len(hgcal.place), size=(chunk.crossings, 1))
-        kind = list(_SIGNALS.values())[chunk.process - 1]
-        signal = np.array([_aim(rng, kind, place, hgcal) for place in which[:, 0]])
-    else:
-        which = np.tile(np.arange(len(hgcal.place)), (chunk.crossings, 1))
-        signal = np.zeros((chunk.crossings, 4))
-    charge = expose(hits, interactions, pileup, signal, which, hgcal, int(rng.integers(2**31)))
-    places = np.array(
-        [(p.layer, p.u, p.v, hgcal.type_of(p), round(1000 * hgcal.eta(p))) for p in hgcal.place], np.int16
-    )[which]
-    counts = digitise(rng, charge, places[..., 3], hgcal)
-    keep = counts.any(axis=-1)
-    crossing = np.nonzero(keep)[0]
-    return (
-        counts[keep],
-        places[keep],
-        np.rint(1000 * signal[:, 2]).astype(np.uint32)[crossing],
-        np.minimum(pileup, 65535).astype(np.uint16)[crossing],
-    )
 
 
 def _aim(rng: np.random.Generator, kind: int, place: int, hgcal: Hgcal) -> tuple[float, float, float, int]:

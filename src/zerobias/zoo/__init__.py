@@ -1,5 +1,6 @@
 """The model zoo: the models shelf as validated models; discovery is registration."""
 
+from zerobias.zoo.backend import load_keras
 from zerobias.zoo.shelf import Model, find_model, model_names, with_contract
 from zerobias.zoo.spec import HlsSettings, ModelSpec, RangeSpec, SearchSpec, TargetSpec
 from zerobias.zoo.weights import (
@@ -22,6 +23,7 @@ __all__ = [
     "collect_weights",
     "digest",
     "find_model",
+    "load_keras",
     "model_names",
     "quantised_values",
     "read_weights",

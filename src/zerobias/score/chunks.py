@@ -1,0 +1,75 @@
+"""The scores of one range of events of one file: what a worker makes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import zerobias
+from zerobias.contract import Contract
+from zerobias.errors import DataError
+from zerobias.events import read
+from zerobias.files import tree_digest
+from zerobias.fixed import Graph, from_keras
+from zerobias.specs import load_toml
+from zerobias.zoo import Model, ModelSpec, digest, load_keras, read_weights
+
+__all__ = ["model_key", "score_chunk"]
+
+
+def model_key(model: Model) -> str:
+    """SHA-256 of all that the scores of a model depend on.
+
+    Raises ``DataError`` when its weights are missing or damaged.
+    """
+    parts = [
+        model.spec.model_dump(mode="json", include={"name", "version", "network", "contract"}),
+        digest(read_weights(model.weights_path("quantised"))),
+        tree_digest(model.folder, "*.py"),
+        tree_digest(Path(zerobias.__file__).parent, "*.py"),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def score_chunk(spec: dict[str, Any], path: Path) -> None:
+    """Chunk function: scores of the events ``start`` to ``stop`` - 1 of ``file``, and what is known of them.
+
+    Raises ``DataError`` when an event is damaged or outside the contract's ranges, and when the model is no
+    longer the one that ``key`` names.
+    """
+    contract, graph = _reference(spec["model"], spec["key"])
+    file, start = Path(spec["file"]), spec["start"]
+    name = contract.spec.collection
+    events = read(file, [name], start=start, stop=spec["stop"])
+    try:
+        raw = contract.flatten(events.collections[name])
+    except DataError as error:
+        raise DataError(f"{file}: {error}{f', counted from {start}' if start else ''}") from None
+    scaled = contract.scale(raw).reshape(len(raw), *graph.input.shape)
+    with path.open("wb") as stream:
+        np.savez(
+            stream,
+            allow_pickle=False,
+            score=graph.evaluate(scaled),
+            score_type=np.array(str(graph.output_type)),
+            weight=events.weight,
+            npu=events.npu,
+            process=events.process,
+            split=events.split,
+            process_names=np.array(events.process_names),
+        )
+
+
+@lru_cache(maxsize=1)
+def _reference(folder: str, key: str) -> tuple[Contract, Graph]:
+    """Built once a process: loading the network takes longer than a chunk."""
+    model = Model(Path(folder), load_toml(Path(folder) / "model.toml", ModelSpec))
+    if model_key(model) != key:
+        raise DataError(f"model {model.name} in {folder} is not the one the run started with: run again")
+    load_keras()
+    return model.contract, from_keras(model.load(), model.contract)
