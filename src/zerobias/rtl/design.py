@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zerobias.contract import Contract, TypeField
 from zerobias.errors import DataError, SpecError
+from zerobias.rtl.names import check_name
 from zerobias.rtl.pipeline import cut, cut_into, delays, pipelined, stages_of
 from zerobias.rtl.sources import Language, core_source, top_source
 from zerobias.rtl.trace import Circuit
@@ -93,8 +94,9 @@ def write_design(
 
     The pipeline has ``stages`` stages when given. Otherwise it is cut where the planned delays, times
     ``delay_scale``, reach the usable part of the target's clock period. Raises ``SpecError`` when ``stages``
-    or ``delay_scale`` is no positive number.
+    or ``delay_scale`` is no positive number, or ``name`` cannot name a module.
     """
+    check_name(name)
     if delay_scale <= 0 or (stages is not None and stages < 1):
         raise SpecError(f"stages {stages} and delay_scale {delay_scale}: give positive numbers")
     planned = [delay * delay_scale for delay in delays(circuit.logic)]

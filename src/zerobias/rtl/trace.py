@@ -9,14 +9,13 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from alkaid.cmvm import cmvm_solve
 from alkaid.trace import trace as collect
 from alkaid.trace.fixed_variable import FVariable
-from alkaid.trace.passes import add_surrogate, canonical_sort, topo_bandwidth_sort
+from alkaid.trace.passes import _fast_optimize, add_surrogate, canonical_sort, topo_bandwidth_sort
 from alkaid.types import CombLogic
 
 from zerobias.contract import Contract, FixedType, IntArray
@@ -66,11 +65,6 @@ class Circuit:
     contract: Contract
     logic: CombLogic
     score_type: FixedType
-
-    @cached_property
-    def adders(self) -> int:
-        """Additions and subtractions of two values."""
-        return sum(op.opcode in (0, 1) for op in self.logic.ops)
 
     def predict(self, raw: IntArray) -> IntArray:
         """Score integers (events,) of raw hardware integers (events, features), by alkaid's interpreter."""
@@ -303,8 +297,9 @@ def _table(op: Table, inputs: list[Wires], frac: int) -> Wires:
 
 
 def _optimised(logic: CombLogic) -> CombLogic:
-    """alkaid's simplifications, at the inputs' own bounds; each value with its cost and its time."""
-    from alkaid.trace.passes import _fast_optimize
+    """alkaid's simplifications; each value with its cost and its time.
 
+    alkaid's own ``optimize`` traces anew with inputs of full width, which tables then do not cover.
+    """
     logic = _fast_optimize(logic)
     return topo_bandwidth_sort(canonical_sort(add_surrogate(logic)))
