@@ -12,7 +12,15 @@ import pytest
 from keras import ops
 
 from zerobias.errors import DataError
-from zerobias.nn import Bounds, Constraint, Equality, Maximum, Minimum, effective_bits
+from zerobias.nn import (
+    Bounds,
+    Constraint,
+    Equality,
+    Maximum,
+    Minimum,
+    VariationalAutoencoder,
+    effective_bits,
+)
 from zerobias.train import read_checkpoint, write_checkpoint
 
 Function = Callable[[Any], Any]
@@ -204,3 +212,20 @@ def test_training_meets_a_budget_of_bits_and_drops_the_useless_weights() -> None
     integers = np.round(point * 16)
     assert integers[:2].tolist() == [16, -16]
     assert not integers[2:].any()
+
+
+def test_autoencoder_pays_for_its_budget_once_a_batch() -> None:
+    inputs = keras.Input((3,))
+    encoder = keras.Model(inputs, [inputs, keras.layers.Dense(2, use_bias=False, name="mu")(inputs)])
+    encoder.get_layer("mu").set_weights([np.full((3, 2), 0.5, np.float32)])
+    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+
+    def cost(model: keras.Model) -> Any:
+        return ops.sum(model.get_layer("mu").kernel)
+
+    budget = Equality(1.0, damping=2.0)
+    model = VariationalAutoencoder(encoder, decoder, beta=1.0, seed=1, budget=budget, cost=cost)
+    events = np.zeros((5, 3), np.float32)
+    model((events, events))
+    assert [float(term) for term in model.losses] == [4.0]  # (3 - 1)^2, whatever the number of events
+    assert any(variable is budget.multiplier for variable in model.trainable_variables)

@@ -61,11 +61,11 @@ class Equality(Constraint):
         return value - self.target
 
 
-class Maximum(Constraint):
-    """value <= ``limit``; the slack takes up what is below, so a loose constraint costs nothing.
+class _OneSided(Constraint):
+    """A limit on one side; ``slack`` squared, in units of value, takes up the distance to it.
 
-    The slack starts at 1 (``slack`` squared, in units of value, below the limit) and must not start at 0,
-    from where it has no gradient.
+    So a loose constraint costs nothing. Raises ``ValueError`` for a slack that starts at 0, from where it has
+    no gradient.
     """
 
     def __init__(self, limit: float, *, slack: float = 1.0, **kwargs: Any) -> None:
@@ -75,13 +75,17 @@ class Maximum(Constraint):
         self.limit = limit
         self.slack = self.add_weight(shape=(), initializer=keras.initializers.Constant(slack), name="slack")
 
+
+class Maximum(_OneSided):
+    """value <= ``limit``."""
+
     def infeasibility(self, value: Any) -> Any:
         """value + slack**2 - limit."""
         return value + ops.square(self.slack) - self.limit
 
 
-class Minimum(Maximum):
-    """value >= ``limit``; slack as for :class:`Maximum`."""
+class Minimum(_OneSided):
+    """value >= ``limit``."""
 
     def infeasibility(self, value: Any) -> Any:
         """limit + slack**2 - value."""
