@@ -7,7 +7,7 @@ override DESIGN := $(value DESIGN)
 export MODEL TARGET DESIGN
 
 .DEFAULT_GOAL := help
-.PHONY: bench help setup doctor firmware train golden simulate test test-long lint lock clean need-model
+.PHONY: bench help setup doctor firmware train golden pareto simulate test test-long lint lock clean need-model
 
 STAMP := .venv/.stamp
 BIN := .venv/bin
@@ -34,6 +34,9 @@ train: need-model $(STAMP) ## MODEL=name Train a model from its seeds
 
 golden: need-model $(STAMP) ## MODEL=name Rewrite the golden inputs and scores of a model and print what changed
 	@$(BIN)/zerobias golden -- "$$MODEL"
+
+pareto: need-model $(STAMP) ## MODEL=name Train networks of a model's search space, plot AUC against LUT against ns
+	@$(BIN)/zerobias pareto -- "$$MODEL"
 
 simulate: $(STAMP) ## Make the sample of simulated events
 	@$(BIN)/zerobias simulate

@@ -33,6 +33,7 @@ STAGES = (
     "score",
     "verify",
     "physics",
+    "search",
     "report",
     "release",
     "monitor",

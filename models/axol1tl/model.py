@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import qkeras
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from sklearn.metrics import roc_auc_score
 
-from zerobias.nn import SumOfSquares, VariationalAutoencoder, bits, relu
+from zerobias.contract import FixedType
+from zerobias.nn import Maximum, SumOfSquares, VariationalAutoencoder, bits, effective_bits, relu
 from zerobias.specs import validate
 from zerobias.train import Trained, TrainingData
 from zerobias.zoo import ModelSpec
@@ -20,21 +22,30 @@ log = logging.getLogger(__name__)
 
 
 class Network(BaseModel):
-    """Layer sizes and types, ``[network]`` of model.toml."""
+    """Layer sizes and types, ``[network]`` of model.toml; ``weights``: of each dense layer, mu's last."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     hidden: tuple[int, ...]
     latent: int
-    weights: str
+    weights: tuple[str, ...]
     biases: str
     activations: str
     mu: str
     wrap: str
 
+    @model_validator(mode="after")
+    def _weights_for_each_layer(self) -> Network:
+        if len(self.weights) != len(self.hidden) + 1:
+            raise ValueError(f"weights: give {len(self.hidden) + 1} types, one a dense layer")
+        return self
+
 
 class Recipe(BaseModel):
-    """Training recipe, ``[training]`` of model.toml."""
+    """Training recipe, ``[training]`` of model.toml.
+
+    ``budget``: effective bit operations the quantised encoder may spend on its products.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,6 +55,7 @@ class Recipe(BaseModel):
     learning_rate: float
     quantised_learning_rate: float
     beta: tuple[float, ...]
+    budget: float
 
 
 def network(spec: ModelSpec) -> Network:
@@ -60,22 +72,20 @@ def encoder(spec: ModelSpec, quantised: bool) -> keras.Model:
     features = sum(group.count * len(group.fields) for group in spec.contract.group)
     x = inputs = keras.Input((features,), name="scaled")
 
-    def dense(size: int, name: str) -> Any:
+    def dense(size: int, name: str, weights: str) -> Any:
         if not quantised:
             return keras.layers.Dense(size, name=name)
-        return qkeras.QDense(
-            size, kernel_quantizer=bits(net.weights), bias_quantizer=bits(net.biases), name=name
-        )
+        return qkeras.QDense(size, kernel_quantizer=bits(weights), bias_quantizer=bits(net.biases), name=name)
 
-    for number, size in enumerate(net.hidden, start=1):
-        x = dense(size, f"dense{number}")(x)
+    for number, (size, weights) in enumerate(zip(net.hidden, net.weights[:-1], strict=True), start=1):
+        x = dense(size, f"dense{number}", weights)(x)
         name = f"relu{number}"
         x = (
             qkeras.QActivation(relu(net.activations), name=name)
             if quantised
             else keras.layers.ReLU(name=name)
         )(x)
-    mu = dense(net.latent, "mu")(x)
+    mu = dense(net.latent, "mu", net.weights[-1])(x)
     if quantised:
         mu = qkeras.QActivation(bits(net.mu), name="mu_type")(mu)
     return keras.Model(inputs, [x, mu], name="encoder")
@@ -90,6 +100,20 @@ def build(spec: ModelSpec, quantised: bool = True) -> keras.Model:
     else:
         score = keras.layers.Dot(axes=1, name="score")([mu, mu])
     return keras.Model(trunk.inputs, score, name=spec.name)
+
+
+def cost(spec: ModelSpec) -> Callable[[keras.Model], Any]:
+    """Effective bit operations of a quantised encoder's products, over the budget."""
+    net = network(spec)
+    names = [*(f"dense{number}" for number in range(1, len(net.hidden) + 1)), "mu"]
+    widths = [spec.contract.network_type.width, *[FixedType.parse(net.activations).width] * len(net.hidden)]
+    parts = list(zip(names, net.weights, widths, strict=True))
+
+    def of(model: keras.Model) -> Any:
+        found = [effective_bits(model.get_layer(name).kernel, kind, width) for name, kind, width in parts]
+        return sum(found) / recipe(spec).budget
+
+    return of
 
 
 def decoder(spec: ModelSpec) -> keras.Model:
@@ -141,7 +165,8 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
 
 
 def autoencoder(spec: ModelSpec, *, quantised: bool, beta: float) -> VariationalAutoencoder:
-    return VariationalAutoencoder(encoder(spec, quantised), decoder(spec), beta, spec.seed)
+    limit = {"budget": Maximum(1.0, slack=0.1, name="budget"), "cost": cost(spec)} if quantised else {}
+    return VariationalAutoencoder(encoder(spec, quantised), decoder(spec), beta, spec.seed, **limit)
 
 
 def score_model(spec: ModelSpec, model: VariationalAutoencoder, *, quantised: bool) -> keras.Model:

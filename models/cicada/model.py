@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 SHAPE = (18, 14, 1)
 TARGET_SCALE, TARGET_MAX = 32.0, 256.0 - 1 / 256
+RING_WEIGHTS = "ap_fixed<2,2>"
+"""Holds 1: the saturated filters are summed over phi, ring by ring."""
 HIDDEN_UNIT = 16.0
 """The float student's hidden values are in this unit, so that its parameters are of order one."""
 Array = NDArray[Any]
@@ -84,7 +86,8 @@ def build(spec: ModelSpec, quantised: bool = True) -> keras.Model:
         conv = {"kernel_quantizer": bits(net.conv_weights), "use_bias": False, "strides": 2}
         x = qkeras.QConv2D(net.filters, 2, name="conv", **conv)(x)
         x = qkeras.QActivation(relu(net.activations), name="relu0")(x)
-        x = keras.layers.Flatten(name="flat")(x)
+        ring = {"depthwise_quantizer": bits(RING_WEIGHTS), "use_bias": False, "name": "ring"}
+        x = keras.layers.Flatten(name="flat")(qkeras.QDepthwiseConv2D((9, 1), **ring)(x))
         dense = {"kernel_quantizer": bits(net.dense_weights), "bias_quantizer": bits(net.dense_biases)}
         x = qkeras.QDense(net.hidden, name="dense1", **dense)(x)
         x = qkeras.QActivation(relu(net.activations), name="relu1")(x)
@@ -92,6 +95,7 @@ def build(spec: ModelSpec, quantised: bool = True) -> keras.Model:
         return keras.Model(inputs, qkeras.QActivation(relu(net.score), name="score")(x), name=spec.name)
     x = keras.layers.Conv2D(net.filters, 2, strides=2, use_bias=False, name="conv")(x)
     x = keras.layers.ReLU(largest(net.activations), name="relu0")(x)
+    x = keras.layers.DepthwiseConv2D((9, 1), use_bias=False, name="ring")(x)
     x = keras.layers.Flatten(name="flat")(x)
     x = keras.layers.Dense(net.hidden, name="dense1")(x)
     x = keras.layers.ReLU(largest(net.activations), name="relu1")(x)
@@ -114,7 +118,8 @@ def trainable(spec: ModelSpec) -> keras.Model:
     filters = {"strides": 2, "use_bias": False, "kernel_initializer": near_one}
     x = keras.layers.Conv2D(net.filters, 2, name="conv", **filters)(x)
     x = keras.layers.Rescaling([top / edge for edge in plan.saturation], name="scale")(x)
-    x = keras.layers.Flatten()(keras.layers.ReLU(top)(x))
+    x = keras.layers.AveragePooling2D((9, 1))(keras.layers.ReLU(top)(x))
+    x = keras.layers.Flatten()(x)
     x = keras.layers.Dense(net.hidden, name="dense1")(x)
     x = keras.layers.BatchNormalization(name="norm")(x)
     x = keras.layers.ReLU(top / HIDDEN_UNIT)(x)
@@ -135,7 +140,8 @@ def fold(spec: ModelSpec, model: keras.Model) -> keras.Model:
     folded = build(spec, quantised=False)
     folded.get_layer("conv").set_weights([conv * np.asarray(model.get_layer("scale").scale)])
     shift = (bias - mean) * scale + np.asarray(norm.beta)
-    folded.get_layer("dense1").set_weights([kernel * scale * HIDDEN_UNIT, shift * HIDDEN_UNIT])
+    folded.get_layer("ring").set_weights([np.ones((9, 1, network(spec).filters, 1))])
+    folded.get_layer("dense1").set_weights([kernel * scale * HIDDEN_UNIT / 9, shift * HIDDEN_UNIT])
     folded.get_layer("dense2").set_weights([out / HIDDEN_UNIT])
     return folded
 
@@ -251,7 +257,8 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
     quantised = build(spec)
     filters, *others = folded.get_weights()
     quantised.set_weights([two_bits(filters), *others])
-    quantised.get_layer("conv").trainable = False  # the dense layers adapt to the rounded filters
+    for name in ("conv", "ring"):
+        quantised.get_layer(name).trainable = False  # the dense layers adapt to the rounded filters
     losses = fit(quantised, inputs, target, plan.quantised_epochs, plan.batch, plan.quantised_learning_rate)
     auc = mean_auc(predictor(quantised), data)
     log.info("quantised student: mean tuning AUC %.4f", auc)

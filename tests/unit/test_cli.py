@@ -29,7 +29,7 @@ def run(*words: object) -> tuple[int, str, str]:
 def test_no_command_shows_the_stages_in_order() -> None:
     words = (run()[1] + run()[2]).replace("│", " ").splitlines()
     first = [line.split()[0] for line in words if line.split()]
-    stages = ["simulate", "contract", "train", "firmware", "golden"]
+    stages = ["simulate", "contract", "train", "firmware", "golden", "pareto", "auc-loss"]
     assert [word for word in first if word in stages] == stages
 
 

@@ -24,6 +24,7 @@ from zerobias.cli.console import (
     out,
 )
 from zerobias.cli.score import score
+from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
 from zerobias.cli.vendor import vendor
 from zerobias.contract import fit_contract, markdown_table
@@ -280,3 +281,7 @@ def compare(
             raise GateError(f"the files hold different arrays: {lonely}")
         counts = f"{first.differing} of {first.events} events, first in event {first.first_event}"
         raise GateError(f"{first.name} differs in {counts}")
+
+
+app.command()(pareto)
+app.command("auc-loss")(auc_loss)

@@ -1,7 +1,20 @@
-"""Building blocks of trigger networks: quantisers as firmware types, score heads, autoencoders."""
+"""Building blocks of trigger networks: quantisers, score heads, autoencoders, constraints in training."""
 
+from zerobias.nn.ebops import effective_bits
 from zerobias.nn.heads import SumOfSquares
+from zerobias.nn.mdmm import Bounds, Constraint, Equality, Maximum, Minimum
 from zerobias.nn.quantised import bits, relu
 from zerobias.nn.vae import VariationalAutoencoder
 
-__all__ = ["SumOfSquares", "VariationalAutoencoder", "bits", "relu"]
+__all__ = [
+    "Bounds",
+    "Constraint",
+    "Equality",
+    "Maximum",
+    "Minimum",
+    "SumOfSquares",
+    "VariationalAutoencoder",
+    "bits",
+    "effective_bits",
+    "relu",
+]

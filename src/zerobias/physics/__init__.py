@@ -1,6 +1,7 @@
 """Physics: scores and weights -> AUC, efficiency at a false-positive rate, with pile-up and errors."""
 
 from zerobias.physics.baselines import baseline_scores
+from zerobias.physics.loss import AucLoss, LossRow, auc_loss
 from zerobias.physics.metrics import Figures, Sample, auc, efficiency, figures, replicate
 from zerobias.physics.pileup import PileupWeights, pileup_bins, pileup_weights
 from zerobias.physics.table import (
@@ -14,7 +15,9 @@ from zerobias.physics.table import (
 )
 
 __all__ = [
+    "AucLoss",
     "Figures",
+    "LossRow",
     "MeanRow",
     "PhysicsTable",
     "PileupRow",
@@ -24,6 +27,7 @@ __all__ = [
     "Sample",
     "ScoreRow",
     "auc",
+    "auc_loss",
     "baseline_scores",
     "efficiency",
     "figures",

@@ -2,7 +2,7 @@
 
 from zerobias.zoo.backend import load_keras
 from zerobias.zoo.shelf import Model, find_model, model_names, with_contract
-from zerobias.zoo.spec import HlsSettings, ModelSpec, TargetSpec
+from zerobias.zoo.spec import HlsSettings, ModelSpec, RangeSpec, SearchSpec, TargetSpec
 from zerobias.zoo.weights import (
     apply_weights,
     collect_weights,
@@ -16,6 +16,8 @@ __all__ = [
     "HlsSettings",
     "Model",
     "ModelSpec",
+    "RangeSpec",
+    "SearchSpec",
     "TargetSpec",
     "apply_weights",
     "collect_weights",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zerobias.contract import ContractSpec
 
-__all__ = ["HlsSettings", "ModelSpec", "TargetSpec"]
+__all__ = ["HlsSettings", "ModelSpec", "RangeSpec", "SearchSpec", "TargetSpec"]
 
 
 class _Spec(BaseModel):
@@ -36,8 +36,33 @@ class HlsSettings(_Spec):
         return self
 
 
+class RangeSpec(_Spec):
+    """Numbers from ``low`` to ``high``; ``log``: even in their logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RangeSpec:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("low must be below high, and above 0 with log = true")
+        return self
+
+
+class SearchSpec(_Spec):
+    """What ``zerobias pareto`` may change: values by their place, e.g. ``"network.latent" = [4, 8]``.
+
+    A place is ``network`` or ``training``, a key of that table and, inside an array, an index from 0. Each of
+    ``choices`` lists whole values; each of ``ranges`` gives the ends of an interval of numbers.
+    """
+
+    choices: dict[str, tuple[Any, ...]] = {}
+    ranges: dict[str, RangeSpec] = {}
+
+
 class ModelSpec(_Spec):
-    """``model.toml``: contract, target, hls4ml settings, score, training recipe and seeds.
+    """``model.toml``: contract, target, hls4ml settings, score, training recipe, search space and seeds.
 
     ``network`` and ``training`` belong to the folder's ``model.py``, which checks their keys.
     """
@@ -52,3 +77,4 @@ class ModelSpec(_Spec):
     contract: ContractSpec
     network: dict[str, Any] = {}
     training: dict[str, Any] = {}
+    search: SearchSpec = SearchSpec()
