@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +70,6 @@ def test_shared_multipliers(tiny: Model, written: Callable[..., HlsProject]) -> 
 
 
 def test_adder_graphs(tiny: Model, written: Callable[..., HlsProject]) -> None:
-    if find_spec("da4ml") is None:  # not locked yet: then this sentence is all there is
-        with pytest.raises(ToolError, match=r"^strategy distributed_arithmetic needs the package da4ml: run"):
-            written(strategy="distributed_arithmetic")
-        return
     project = written(strategy="distributed_arithmetic")
     for layer, index in {"hidden": 3, "mu": 5, "score_sum": 9}.items():
         assert f"::dense_da_{index}<" in text(project, "tiny.cpp"), layer

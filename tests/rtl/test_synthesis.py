@@ -115,6 +115,7 @@ def test_a_netlist_that_answers_late_is_found(
         gate_scores(read_netlist(last.synthesis.netlist), late, traced[1])
 
 
+@pytest.mark.long
 def test_a_clock_out_of_reach_leaves_no_latency_in_ns(
     traced: tuple[Circuit, IntArray, IntArray], tmp_path: Path
 ) -> None:
