@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from zerobias.cli.build import build_firmware, reference, shaped
+from zerobias.cli.build import build_firmware, reference
 from zerobias.cli.console import load_keras
 from zerobias.files import write_text
+from zerobias.fixed import shaped
 from zerobias.hls.project import hls4ml_model
 from zerobias.shelves import build_root
 from zerobias.verify import extreme_events

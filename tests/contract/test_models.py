@@ -7,9 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from zerobias.cli.build import shaped
 from zerobias.events import default_sample, read
-from zerobias.fixed import Dense, Graph, from_keras
+from zerobias.fixed import Dense, Graph, from_keras, shaped
 from zerobias.verify import golden_inputs, keras_implementation, read_golden
 from zerobias.zoo import Model, collect_weights, digest, find_model, model_names, read_weights
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import zerobias.hls.project
-from zerobias.cli.build import reference, shaped
+from zerobias.cli.build import reference
 from zerobias.errors import ToolError
+from zerobias.fixed import shaped
 from zerobias.hls import HlsProject, compile_csim, estimate, run_csim, suspect, trace_csim, write_project
 from zerobias.verify import extreme_events
 from zerobias.zoo import HlsSettings, Model

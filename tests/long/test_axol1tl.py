@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zerobias.cli.build import reference, shaped
+from zerobias.cli.build import reference
 from zerobias.events import default_sample, read
+from zerobias.fixed import shaped
 from zerobias.hls import compile_csim, run_csim, write_project
 from zerobias.train import train
 from zerobias.verify import extreme_events, keras_implementation

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from zerobias.cli.build import Build, build_firmware
-from zerobias.errors import UnsupportedError
+from zerobias.contract import IntArray
+from zerobias.errors import GateError, UnsupportedError
+from zerobias.rtl import Circuit
 from zerobias.targets import load_target
 from zerobias.zoo import Model
 
@@ -55,6 +57,23 @@ def test_measurement_lies_in_the_band_of_its_estimate(built: Build, metric: str)
     assert measured is not None
     assert rows["estimate"].expects(measured)
     assert not rows["estimate"].expects(2 * measured)
+
+
+@pytest.mark.parametrize("design", ["hls4ml", "rtl"])
+def test_a_circuit_that_differs_ends_the_build(
+    design: str, tiny: Model, small_sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Circuit.predict
+
+    def one_wrong(circuit: Circuit, raw: IntArray) -> IntArray:
+        scores = right(circuit, raw)
+        scores[17] += 1
+        return scores
+
+    monkeypatch.setattr(Circuit, "predict", one_wrong)
+    message = r"differs from the integer reference on 1 of \d+ extremes, first on number 17"
+    with pytest.raises(GateError, match=message):
+        build_firmware(deploying(tiny, design), tmp_path, lambda step: None, sample=small_sample)
 
 
 def test_too_large_for_the_chip(

@@ -23,10 +23,11 @@ import pytest
 from typer.testing import CliRunner
 
 from zerobias.cli.app import app
-from zerobias.cli.build import reference, shaped
+from zerobias.cli.build import reference
 from zerobias.errors import DataError
 from zerobias.events import EventSet, checked_sample, file_digest, read, write
 from zerobias.executor import Run, dask_cluster, run_chunks
+from zerobias.fixed import shaped
 from zerobias.score import FORMAT, score_files
 from zerobias.score import score as module
 from zerobias.zoo import Model, digest, find_model, read_weights, write_weights

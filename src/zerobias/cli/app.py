@@ -232,7 +232,8 @@ def golden(
     """Rewrite a model's golden vectors and say what changed."""
     model = find_model(name, models)
     load_keras()
-    from zerobias.cli.build import reference, shaped
+    from zerobias.cli.build import reference
+    from zerobias.fixed import shaped
     from zerobias.verify import Golden, golden_inputs, write_golden
 
     _, graph = reference(model)

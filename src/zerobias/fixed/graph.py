@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from zerobias.contract import FixedType, IntArray
+from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.errors import UnsupportedError
 from zerobias.fixed.ops import Cast, FixedArray, Input, Interval, Op
 
-__all__ = ["Builder", "Graph", "Headroom", "Node"]
+__all__ = ["Builder", "Graph", "Headroom", "Node", "shaped"]
 
 _CHUNK = 2**17  # input values of a chunk of events: intermediate results stay in the cache
 
@@ -189,6 +189,11 @@ class Builder:
         """Fractional bits of a node's result."""
         graph = Graph(tuple(self.nodes))
         return graph.trace(np.zeros((1, *graph.input.shape), dtype=np.int64))[name].frac
+
+
+def shaped(contract: Contract, graph: Graph, raw: IntArray) -> IntArray:
+    """Network input integers of raw ones (events, features), in the shape the graph takes."""
+    return contract.scale(raw).reshape(len(raw), *graph.input.shape)
 
 
 def _scaled(value: int, left: int) -> int:

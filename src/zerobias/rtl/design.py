@@ -101,13 +101,12 @@ def write_design(
     check_name(name)
     if delay_scale <= 0 or (stages is not None and stages < 1):
         raise SpecError(f"stages {stages} and delay_scale {delay_scale}: give positive numbers")
-    planned = [delay * delay_scale for delay in delays(circuit.logic)]
-    if places is not None:
-        pass
-    elif stages is None:
-        places = cut(circuit.logic, target.clock_ns * _USABLE_CLOCK, planned)
-    else:
-        places = cut_into(circuit.logic, stages, planned)
+    if places is None:
+        planned = [delay * delay_scale for delay in delays(circuit.logic)]
+        if stages is None:
+            places = cut(circuit.logic, target.clock_ns * _USABLE_CLOCK, planned)
+        else:
+            places = cut_into(circuit.logic, stages, planned)
     fsm = pipelined(circuit.logic, places)
     depth = stages_of(places)
     fields = port_fields(circuit.contract)

@@ -15,7 +15,7 @@ from zerobias.contract import Contract
 from zerobias.errors import DataError
 from zerobias.events import read
 from zerobias.files import tree_digest
-from zerobias.fixed import Graph, from_keras
+from zerobias.fixed import Graph, from_keras, shaped
 from zerobias.specs import load_toml
 from zerobias.zoo import Model, ModelSpec, digest, load_keras, read_weights
 
@@ -50,12 +50,11 @@ def score_chunk(spec: dict[str, Any], path: Path) -> None:
         raw = contract.flatten(events.collections[name])
     except DataError as error:
         raise DataError(f"{file}: {error}{f', counted from {start}' if start else ''}") from None
-    scaled = contract.scale(raw).reshape(len(raw), *graph.input.shape)
     with path.open("wb") as stream:
         np.savez(
             stream,
             allow_pickle=False,
-            score=graph.evaluate(scaled),
+            score=graph.evaluate(shaped(contract, graph, raw)),
             score_type=np.array(str(graph.output_type)),
             weight=events.weight,
             npu=events.npu,

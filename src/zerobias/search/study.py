@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zerobias.contract import IntArray
 from zerobias.errors import DataError, InputError, ToolError
-from zerobias.fixed import Graph, from_keras
+from zerobias.fixed import Graph, from_keras, shaped
 from zerobias.physics import Sample, auc
 from zerobias.rtl import trace
 from zerobias.search.space import checked, suggested, with_values
@@ -162,7 +162,7 @@ def _auc(model: Model, graph: Graph, tuning: _Tuning) -> float:
     """Mean AUC over the tuning signals, of the exact integer scores."""
 
     def scores(raw: IntArray) -> IntArray:
-        return graph.evaluate(model.contract.scale(raw).reshape(len(raw), *graph.input.shape))
+        return graph.evaluate(shaped(model.contract, graph, raw))
 
     background = Sample(scores(tuning.background), tuning.weight)
     each = [auc(Sample(scores(raw), np.ones(len(raw))), background) for raw in tuning.signals.values()]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zerobias.contract import Contract, IntArray
 from zerobias.errors import DataError
-from zerobias.fixed import Graph
+from zerobias.fixed import Graph, shaped
 
 __all__ = ["Disagreement", "Implementation", "Verdict", "compare"]
 
@@ -89,7 +89,7 @@ def compare(
     if not len(events) or not len(extremes):
         raise DataError(f"{len(events)} events and {len(extremes)} extremes: the gate needs some of each")
     raw = np.concatenate([events, extremes])
-    expected = graph.evaluate(contract.scale(raw).reshape(len(raw), *graph.input.shape))
+    expected = graph.evaluate(shaped(contract, graph, raw))
     disagreements = []
     for implementation in implementations:
         found = implementation.score(raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from zerobias.contract import Contract, IntArray, preprocessing_layer
 from zerobias.errors import UnsupportedError
 from zerobias.fixed import Conv, Dense, Graph, Sum
 from zerobias.hls import HlsProject, compile_csim, run_csim, suspect, trace_csim
-from zerobias.rtl import Circuit, RtlDesign, simulate
+from zerobias.rtl import Circuit, RtlDesign, Simulation, simulate
 from zerobias.verify.gate import Implementation
 
 if TYPE_CHECKING:
@@ -98,12 +98,21 @@ def circuit_implementation(circuit: Circuit) -> Implementation:
     return Implementation("circuit", circuit.predict, lambda raw: {}, _no_layer)
 
 
-def rtl_implementation(design: RtlDesign) -> Implementation:
+def rtl_implementation(
+    design: RtlDesign, keep: Callable[[Simulation], None] = lambda run: None
+) -> Implementation:
     """A written RTL design in cycle-accurate simulation; its layers cannot be told apart.
 
-    ``score`` raises ``GateError`` when an event is lost or comes at another clock than it should.
+    ``keep`` gets what each simulation measured. ``score`` raises ``GateError`` when an event is lost or comes
+    at another clock than it should.
     """
-    return Implementation("rtl", lambda raw: simulate(design, raw).scores, lambda raw: {}, _no_layer)
+
+    def score(raw: IntArray) -> IntArray:
+        run = simulate(design, raw)
+        keep(run)
+        return run.scores
+
+    return Implementation("rtl", score, lambda raw: {}, _no_layer)
 
 
 def _no_layer(layer: str) -> str:
