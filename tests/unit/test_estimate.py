@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from zerobias.contract import Contract, ContractSpec, FixedType
-from zerobias.fixed import Cast, Conv, Dense, Graph, Input, Node, Op, Square, Windows
+from zerobias.fixed import Cast, Conv, Dense, Graph, Input, Node, Op, Square, Sum, SumShift, Windows
 from zerobias.hls import Estimate, HlsLayer, estimated_figures
 from zerobias.hls.estimate import constant_bits, estimate, signed_digits
 from zerobias.report import budgeted
@@ -144,6 +144,15 @@ def test_every_estimate_of_a_size_declares_its_band() -> None:
         assert row.expects(figure.value)
         assert not row.expects(4 * figure.value)
         assert not row.expects(0.2 * figure.value)
+
+
+def test_block_normalisation_by_hand() -> None:
+    found = estimate(four_bits(3), graph(SumShift(FixedType(8, 1, signed=False)), (3,)), UGT)
+    # Sums up to 45 have 6 bits: shifts by 4, 2 and 1 place leave 7 fractional bits and 4, 2, 1 whole ones.
+    assert found.ebops == 3 * 4 + 3 * ((7 + 4) + (7 + 2) + (7 + 1))
+    assert (found.adders, found.multipliers, found.dsp) == (2, 0, 0)
+    three = estimate(four_bits(3), graph(Sum(), (3,)), UGT)
+    assert found.levels == three.levels + 3
 
 
 def test_wide_products_are_dsps() -> None:

@@ -20,7 +20,7 @@ from zerobias.errors import UnsupportedError
 from zerobias.fixed import Cast, Dense, FixedArray, Graph, Input, Interval, Node, Op, Square
 from zerobias.rtl import trace
 from zerobias.rtl.trace import _RULES
-from zerobias.rtl.wires import HARDWARE, cast, multiply, plus, square
+from zerobias.rtl.wires import HARDWARE, cast, multiply, normalised, plus, square
 from zerobias.targets import load_target
 from zerobias.verify import extreme_events
 
@@ -126,6 +126,18 @@ def test_casts_are_those_of_the_reference(rounding: str, overflow: str) -> None:
         np.testing.assert_array_equal(found, want, err_msg=f"{wire} {kind}")
         assert result.low <= want.min()
         assert result.high >= want.max()
+
+
+@pytest.mark.parametrize(("high", "frac"), [((1, 1), 3), ((5, 0, 1), 2), ((7, 12, 3), 0), ((300, 17), 7)])
+def test_values_are_normalised_by_their_sum(high: tuple[int, ...], frac: int) -> None:
+    """Every combination of values from 0 to ``high``."""
+    events = np.stack(np.meshgrid(*(np.arange(h + 1) for h in high), indexing="ij"), axis=-1)
+    columns = list(events.reshape(-1, len(high)).astype(np.float64).T)
+    inputs = [FVariable(0.0, float(h), 1.0, hwconf=HARDWARE) for h in high]
+    found = outputs(inputs, normalised(inputs, frac), columns)
+    total = np.maximum(sum(columns), 1.0)
+    scale = 2.0 ** (frac - np.floor(np.log2(total)))
+    assert (found * 2.0**frac).T.tolist() == [np.floor(column * scale).tolist() for column in columns]
 
 
 def test_products_and_squares_are_exact_without_a_multiplier() -> None:

@@ -5,8 +5,9 @@ from zerobias.fixed.activations import LeakyRelu, slope_shift
 from zerobias.fixed.frontend import from_keras, handles
 from zerobias.fixed.graph import Builder, Graph, Headroom, Node, shaped
 from zerobias.fixed.merge import Add, Concatenate, Dot, Multiply, Subtract
-from zerobias.fixed.ops import Cast, Dense, FixedArray, Input, Interval, Op, Reshape, Square, Sum
+from zerobias.fixed.ops import Cast, Dense, FixedArray, Gather, Input, Interval, Op, Reshape, Square, Sum
 from zerobias.fixed.quantisers import quantiser_type
+from zerobias.fixed.sumshift import SumShift
 from zerobias.fixed.tables import Table, staircase
 from zerobias.fixed.windows import AveragePool, Conv, MaxPool, Windows
 
@@ -20,6 +21,7 @@ __all__ = [
     "Dense",
     "Dot",
     "FixedArray",
+    "Gather",
     "Graph",
     "Headroom",
     "Input",
@@ -33,6 +35,7 @@ __all__ = [
     "Square",
     "Subtract",
     "Sum",
+    "SumShift",
     "Table",
     "Windows",
     "from_keras",

@@ -15,7 +15,7 @@ from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.errors import UnsupportedError
 from zerobias.fixed.activations import activate
 from zerobias.fixed.graph import Builder, Graph
-from zerobias.fixed.ops import Cast, Dense, Input, Reshape, Square, Sum
+from zerobias.fixed.ops import Cast, Dense, Gather, Input, Reshape, Square, Sum
 from zerobias.fixed.quantisers import quantiser_values
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ def _qactivation(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
 def _reshape(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
     shape = tuple(int(v) for v in layer.output.shape[1:])
     return builder.add(layer.name, Reshape(shape), *inputs)
+
+
+@handles("Gather")
+def _gather(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
+    return builder.add(layer.name, Gather(layer.index), *inputs)
 
 
 @handles("SumOfSquares")

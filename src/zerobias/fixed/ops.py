@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from zerobias.contract import FixedType, IntArray
 
-__all__ = ["Cast", "Dense", "FixedArray", "Input", "Interval", "Op", "Reshape", "Square", "Sum"]
+__all__ = ["Cast", "Dense", "FixedArray", "Gather", "Input", "Interval", "Op", "Reshape", "Square", "Sum"]
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,25 @@ class Reshape(Op):
     def interval(self, *inputs: Interval) -> Interval:
         x = inputs[0]
         return Interval(x.low.reshape(self.shape), x.high.reshape(self.shape), x.frac, x.zeros)
+
+
+@dataclass(frozen=True, eq=False)
+class Gather(Op):
+    """Values at the places ``index``, counted in C order; -1 stands for zero."""
+
+    index: IntArray
+
+    def taken(self, values: NDArray[Any], lead: int) -> NDArray[Any]:
+        """``values``, behind ``lead`` axes, at the places; as zeros where there are none."""
+        flat = values.reshape(*values.shape[:lead], -1)
+        return np.where(self.index < 0, 0, flat[..., self.index])
+
+    def evaluate(self, *inputs: FixedArray) -> FixedArray:
+        return FixedArray(self.taken(inputs[0].value, 1), inputs[0].frac)
+
+    def interval(self, *inputs: Interval) -> Interval:
+        x = inputs[0]
+        return Interval(self.taken(x.low, 0), self.taken(x.high, 0), x.frac, x.zeros)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 * LUT: effective bit operations (EBOPs, arXiv:2405.00645): over all products with a constant, bits
   from the constant's highest to its lowest set bit times bits of the variable; a product of two
   variables of at most 10 bits counts the product of their widths. One EBOP stands for one LUT.
-  A table counts one LUT for each output bit of 64 entries.
+  A table counts one LUT for each output bit of 64 entries, a multiplexer one LUT a bit.
 * DSP: products of two variables of which one has more than 10 bits.
 * FF: every layer's output bits, once for each clock the layer takes.
 * Latency: adder-tree levels of each layer (two operands a level, a term for each signed digit of a
@@ -44,6 +44,7 @@ from zerobias.fixed import (
     Square,
     Subtract,
     Sum,
+    SumShift,
     Table,
 )
 from zerobias.hls.project import HlsLayer
@@ -151,6 +152,13 @@ def _cost(op: Op, inputs: list[Interval]) -> _Cost:
     if isinstance(op, Sum):
         terms = inputs[0].low.shape[-1]
         return _Cost(int(width.sum()), 0, len(width) - len(width) // terms, 0, _depth(terms))
+    if isinstance(op, SumShift):
+        tree = _cost(Sum(), inputs)
+        places = int(np.max(inputs[0].high.sum(axis=-1))).bit_length()
+        # One multiplexer a bit of each value, while the bits it can still be shifted by are halved.
+        stages = _depth(places)
+        bits = sum((1 << stage) + op.kind.frac for stage in range(stages))
+        return replace(tree, ebops=tree.ebops + len(width) * bits, levels=tree.levels + stages)
     if isinstance(op, AveragePool | MaxPool):
         terms = int(np.prod(op.windows.size))
         windows = op.windows.flat(width.reshape(inputs[0].low.shape), 0)

@@ -24,6 +24,7 @@ from hls4ml.model.optimizer.passes.hgq_proxy_model import FixedPointQuantizer
 
 from zerobias.contract import FixedType
 from zerobias.fixed import Cast, Graph, quantiser_type, slope_shift, staircase
+from zerobias.hls import functions
 from zerobias.zoo import quantised_values
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "QDenseHandler",
     "SumOfSquaresHandler",
     "complete",
+    "functions",
     "quantiser_node",
 ]
 

@@ -1,5 +1,6 @@
 """Building blocks of trigger networks: quantisers, score heads, losses, autoencoders, constraints."""
 
+from zerobias.nn.arrange import Gather, SumShift
 from zerobias.nn.ebops import effective_bits
 from zerobias.nn.heads import SumOfSquares
 from zerobias.nn.losses import squared_error, telescope, trigger_cells, weighted_squared_error
@@ -13,9 +14,11 @@ __all__ = [
     "Constraint",
     "EmdSurrogate",
     "Equality",
+    "Gather",
     "Maximum",
     "Minimum",
     "SumOfSquares",
+    "SumShift",
     "VariationalAutoencoder",
     "bits",
     "effective_bits",

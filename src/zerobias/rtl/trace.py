@@ -28,6 +28,7 @@ from zerobias.fixed import (
     Conv,
     Dense,
     Dot,
+    Gather,
     Graph,
     Input,
     LeakyRelu,
@@ -38,10 +39,22 @@ from zerobias.fixed import (
     Square,
     Subtract,
     Sum,
+    SumShift,
     Table,
 )
 from zerobias.rtl.limits import check_size
-from zerobias.rtl.wires import HARDWARE, Wires, cast, constant, is_constant, multiply, plus, square, tree
+from zerobias.rtl.wires import (
+    HARDWARE,
+    Wires,
+    cast,
+    constant,
+    is_constant,
+    multiply,
+    normalised,
+    plus,
+    square,
+    tree,
+)
 from zerobias.targets import Target
 
 __all__ = ["Circuit", "trace", "traces"]
@@ -232,6 +245,19 @@ def _filled(x: Wires) -> Wires:
 @traces(Reshape)
 def _reshape(op: Reshape, inputs: list[Wires], frac: int) -> Wires:
     return inputs[0].reshape(op.shape)
+
+
+@traces(Gather)
+def _gather(op: Gather, inputs: list[Wires], frac: int) -> Wires:
+    return _filled(op.taken(inputs[0], 0))
+
+
+@traces(SumShift)
+def _sum_shift(op: SumShift, inputs: list[Wires], frac: int) -> Wires:
+    result = np.empty(inputs[0].shape, dtype=object)
+    for index in np.ndindex(result.shape[:-1]):
+        result[index] = normalised(list(inputs[0][index] * 2.0**frac), op.kind.frac)
+    return result
 
 
 @traces(Square)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zerobias.contract import FixedType
 from zerobias.errors import UnsupportedError
 
-__all__ = ["HARDWARE", "Wires", "cast", "constant", "multiply", "plus", "square", "tree"]
+__all__ = ["HARDWARE", "Wires", "cast", "constant", "multiply", "normalised", "plus", "square", "tree"]
 
 Wires = NDArray[Any]
 """Object array of ``FVariable``, shaped like one event of a node."""
@@ -99,6 +99,36 @@ def square(wire: FVariable) -> FVariable:
     lower = _bits(size, False, middle, frac)
     upper = _bits(size, False, integer, -middle)
     return square(upper) + square(lower) + multiply(upper, lower) * 2.0
+
+
+def normalised(wires: Sequence[FVariable], frac: int) -> list[FVariable]:
+    """Unsigned integers over ``2**floor(log2(their sum))``, rounded down to ``frac`` fractional bits.
+
+    The place of the sum's highest set bit is found by halves: where the upper half of the bits left is not
+    empty, the sum and all values go down by as many places. So the shift keeps step with the search, with a
+    multiplexer a bit.
+    """
+    total = tree(operator.add, wires)
+    values = list(wires)
+    reach = 1
+    while 2.0**reach <= total.high:
+        reach *= 2
+    while reach > 1:  # the sum and its values are below 2**reach
+        reach //= 2
+        large = _bits(total, False, max(total.kif[1], 1), -reach).unary_bit_op("any")
+        total = _choose(large, _floor(total * 2.0**-reach, 0), total, reach, 0)
+        values = [_choose(large, _floor(v * 2.0**-reach, frac), v, reach, frac) for v in values]
+    return values
+
+
+def _choose(key: FVariable, first: FVariable, second: FVariable, integer: int, frac: int) -> FVariable:
+    """``first`` where ``key`` is set, else ``second``; the chosen one is below ``2**integer``."""
+    if is_constant(key):
+        chosen = first if key.low else second
+        return _bits(chosen, False, integer, frac)
+    most = min(max(first.high, second.high), 2.0**integer - 2.0**-frac)
+    ends = _bits(first, False, integer, frac), _bits(second, False, integer, frac)
+    return key.msb_mux(*ends, (0.0, most, min(end.step for end in ends)))
 
 
 def _where(wire: FVariable, place: int, value: FVariable) -> FVariable:

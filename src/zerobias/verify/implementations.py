@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zerobias.contract import Contract, IntArray, preprocessing_layer
 from zerobias.errors import UnsupportedError
-from zerobias.fixed import Conv, Dense, Graph, Sum
+from zerobias.fixed import Conv, Dense, Graph, Sum, SumShift
 from zerobias.hls import HlsProject, compile_csim, run_csim, suspect, trace_csim
 from zerobias.rtl import Circuit, RtlDesign, Simulation, simulate
 from zerobias.verify.gate import Implementation
@@ -134,7 +134,7 @@ def _check_float32(contract: Contract, graph: Graph) -> None:
             magnitude = rows @ (kernel << (frac - x.frac - dense.kernel_type.frac)) + (
                 bias << (frac - dense.bias_type.frac)
             )
-        elif isinstance(node.op, Sum):
+        elif isinstance(node.op, Sum | SumShift):
             magnitude = reach.sum(axis=-1)
         else:
             result = intervals[node.name]
