@@ -22,7 +22,9 @@ from zerobias.cli.build import build_firmware, reference
 from zerobias.cli.console import load_keras
 from zerobias.files import write_text
 from zerobias.fixed import shaped
+from zerobias.hls import run_csim
 from zerobias.hls.project import hls4ml_model
+from zerobias.rtl import close_timing, compile_simulation, simulate, trace
 from zerobias.shelves import build_root
 from zerobias.verify import extreme_events
 from zerobias.zoo import Model, find_model, model_names
@@ -31,6 +33,7 @@ __all__ = ["main"]
 
 _FIRMWARE_LIMIT_S = 60.0
 _EVENTS, _HLS4ML_EVENTS = 200_000, 20_000
+_SYNTHESIS_LIMIT_S, _SYNTHESIS_LIMIT_GB = 600.0, 8.0
 _CROSSINGS, _SIMULATION_GOAL = 2000, 5000.0
 
 
@@ -74,9 +77,19 @@ def measure(model: Model) -> list[dict[str, Any]]:
             theirs_model.compile()
             some = np.ascontiguousarray(inputs[:_HLS4ML_EVENTS] * model.contract.network_type.lsb, np.float32)
             theirs = best_rate(lambda: theirs_model.predict(some), len(some))
+        csim = best_rate(lambda: run_csim(Path(folder) / model.name / "csim", raw), len(raw))
+        attempt = close_timing(
+            trace(model.contract, graph, model.target), model.target, Path(folder), name=model.name, tries=1
+        )[0]
+        compile_simulation(attempt.design)
+        verilated = best_rate(lambda: simulate(attempt.design, raw), len(raw))
+        synthesis = attempt.synthesis
     return [
         row(f"{model.name}: firmware from released weights", seconds, "s", "limit", _FIRMWARE_LIMIT_S),
         row(f"{model.name}: integer reference", ours, "events/s", "hls4ml predict", theirs),
+        row(f"{model.name}: simulation of the RTL", verilated, "events/s", "C simulation", csim),
+        row(f"{model.name}: synthesis", synthesis.seconds, "s", "limit", _SYNTHESIS_LIMIT_S),
+        row(f"{model.name}: synthesis", synthesis.peak_gb, "GB", "limit", _SYNTHESIS_LIMIT_GB),
     ]
 
 

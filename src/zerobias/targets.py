@@ -38,7 +38,11 @@ class Ceilings(_Spec):
 
 
 class Target(_Spec):
-    """A board with its part, clock and ceilings; ``source`` says where the figures are from."""
+    """A board with its part, clock and ceilings; ``source`` says where the figures are from.
+
+    ``cell_delay`` is the delay of the part's logic cells over those of Artix-7, speed grade -1, for static
+    timing (:mod:`zerobias.rtl.arcs`).
+    """
 
     name: str
     description: str
@@ -46,6 +50,7 @@ class Target(_Spec):
     part: str
     clock_mhz: float = Field(gt=0)
     bx_ns: float = Field(default=25.0, gt=0)
+    cell_delay: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     capacity: Capacity
     ceilings: Ceilings
     source: str

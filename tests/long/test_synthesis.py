@@ -15,12 +15,16 @@ from zerobias.zoo import find_model
 pytestmark = pytest.mark.long
 
 
-@pytest.mark.parametrize(("name", "lut_percent"), [("axol1tl", 5.0), ("cicada", 15.0)])
-def test_model(name: str, lut_percent: float, tmp_path: Path) -> None:
-    """One cut of the model: inside the limits of time and memory, small, and equal to the reference."""
+@pytest.mark.parametrize(
+    ("name", "latency_ns", "lut_percent"), [("axol1tl", 50.0, 2.5), ("cicada", 75.0, 4.0)]
+)
+def test_model(name: str, latency_ns: float, lut_percent: float, tmp_path: Path) -> None:
+    """One cut of the model: fast, small, equal to the reference, and within the limits of time and memory."""
     model = find_model(name)
     circuit = trace(model.contract, from_keras(model.load(), model.contract))
     (attempt,) = close_timing(circuit, model.target, tmp_path, name=name, tries=1)
+    assert attempt.latency_ns is not None
+    assert attempt.latency_ns <= latency_ns
     assert attempt.synthesis.seconds < 600
     assert attempt.synthesis.peak_gb < 8
     assert attempt.resources.lut_high <= lut_percent / 100 * model.target.capacity.lut

@@ -19,6 +19,7 @@ from zerobias.rtl.gates import GateSimulator
 from zerobias.rtl.netlist import netlist_of, read_netlist
 from zerobias.rtl.packing import Resources, pack
 from zerobias.rtl.timing import Timing, arrivals, fmax
+from zerobias.targets import load_target
 
 CLOCK = 2
 _OUTPUTS = ("O", "CO", "Q", "P")
@@ -149,6 +150,29 @@ def test_a_design_without_paths_is_refused() -> None:
     ports = {"out": {"direction": "output", "bits": ["0"]}}
     with pytest.raises(DataError, match="no path"):
         arrivals(netlist_of(document({}, ports)), read_arcs(cell_library()))
+
+
+@pytest.mark.parametrize(
+    ("cell", "path", "reported_ps"),
+    [
+        # A routed Kintex-7 (7k70t, grade -1) in Vivado 2024.2; grade -2 is faster.
+        ("LUT2", (("I0", 0), ("O", 0)), 53),
+        ("CARRY4", (("S", 2), ("CO", 3)), 235),
+        ("CARRY4", (("CI", 0), ("CO", 3)), 58),
+        ("CARRY4", (("CI", 0), ("O", 0)), 139),
+        # Another in Vivado 2025.2, whose LUTs of 43 ps are those of grade -2.
+        ("LUT5", (("I4", 0), ("O", 0)), 43),
+        ("MUXF7", (("I0", 0), ("O", 0)), 107),
+    ],
+)
+def test_virtex_7_is_not_taken_to_be_faster_than_its_family(
+    cell: str, path: tuple[Any, Any], reported_ps: int
+) -> None:
+    """Cell delays that public Vivado reports show for the family are inside those used for its boards."""
+    for target in ("ugt", "ctp7"):
+        used = read_arcs(cell_library(), load_target(target).cell_delay)
+        assert used[cell].paths[path] >= reported_ps
+        assert used["FDRE"].launch["Q", 0] >= 269
 
 
 def packed(*cells: dict[str, Any]) -> Resources:

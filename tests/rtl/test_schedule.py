@@ -12,7 +12,7 @@ from zerobias.rtl.pipeline import Cut, stages_of
 from zerobias.rtl.schedule import schedule
 from zerobias.rtl.wires import HARDWARE
 
-ONE_ADDER_PS = 303 + 300 + 240 + 528 + 222
+ONE_ADDER_PS = 303 + 300 + 238 + 528 + 222
 """Register, net, LUT, S1 to the carry out of four bits, carry in to the fifth bit of a 4-bit sum."""
 
 

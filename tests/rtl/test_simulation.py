@@ -104,7 +104,7 @@ def small(tmp_path: Path) -> tuple[RtlDesign, IntArray, IntArray]:
     contract = two_features()
     raw = np.stack([v.ravel() for v in np.meshgrid(np.arange(64), np.arange(-64, 64))], axis=1)
     graph = signed_score(contract)
-    design = write_design(trace(contract, graph), TARGET, tmp_path / "rtl", name="probe", stages=3)
+    design = write_design(trace(contract, graph), TARGET, tmp_path / "rtl", name="probe")
     return design, raw, graph.evaluate(contract.scale(raw))
 
 

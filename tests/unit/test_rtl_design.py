@@ -11,8 +11,9 @@ import pytest
 
 from zerobias.errors import DataError, SpecError
 from zerobias.fixed import from_keras
-from zerobias.rtl import Circuit, pack_events, read_design, trace, write_design
-from zerobias.rtl.pipeline import cut, cut_into, delays, stages_of
+from zerobias.rtl import Circuit, pack_events, planned_cut, read_design, schedule, trace, write_design
+from zerobias.rtl.arcs import cell_library, read_arcs
+from zerobias.rtl.pipeline import Cut, stages_of
 from zerobias.targets import load_target
 from zerobias.zoo import find_model
 
@@ -66,9 +67,15 @@ def test_manifest_reads_back_and_notices_changes(circuit: Circuit, tmp_path: Pat
         read_design(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("stages", [1, 2, 5])
-def test_stages_as_asked(circuit: Circuit, tmp_path: Path, stages: int) -> None:
-    design = write_design(circuit, TARGET, tmp_path / "d", name="tiny", stages=stages)
+def cut(circuit: Circuit, stage_ps: float) -> Cut:
+    return schedule(circuit.logic, stage_ps, read_arcs(cell_library()))
+
+
+@pytest.mark.parametrize("stage_ps", [1e6, 8000.0, 4000.0])
+def test_stages_as_cut(circuit: Circuit, tmp_path: Path, stage_ps: float) -> None:
+    places = cut(circuit, stage_ps)
+    stages = stages_of(places)
+    design = write_design(circuit, TARGET, tmp_path / "d", name="tiny", places=places)
     assert (design.stages, design.latency) == (stages, stages + 1)
     core = (tmp_path / "d" / "verilog" / "tiny_core.v").read_text()
     assert len(re.findall(r"^module tiny_logic\d+ ", core, re.MULTILINE)) == stages
@@ -77,15 +84,21 @@ def test_stages_as_asked(circuit: Circuit, tmp_path: Path, stages: int) -> None:
     assert f"event accepted {stages + 1} clocks before" in top
 
 
-def test_scaled_delays_cut_finer(circuit: Circuit, tmp_path: Path) -> None:
-    coarse = write_design(circuit, TARGET, tmp_path / "a", name="tiny", delay_scale=0.5)
-    fine = write_design(circuit, TARGET, tmp_path / "b", name="tiny", delay_scale=2.0)
+def test_a_finer_cut_has_more_registers_and_the_same_logic(circuit: Circuit, tmp_path: Path) -> None:
+    coarse = write_design(circuit, TARGET, tmp_path / "a", name="tiny", places=cut(circuit, 8000.0))
+    fine = write_design(circuit, TARGET, tmp_path / "b", name="tiny", places=cut(circuit, 3000.0))
     assert fine.stages > coarse.stages
     assert fine.estimate.ff > coarse.estimate.ff
     assert fine.estimate.lut == coarse.estimate.lut
-    for bad in ({"delay_scale": 0.0}, {"stages": 0}):
-        with pytest.raises(SpecError, match="give positive numbers"):
-            write_design(circuit, TARGET, tmp_path / "c", name="tiny", **bad)  # type: ignore[arg-type]
+
+
+def test_a_design_is_cut_for_the_clock_and_the_speed_of_its_target(circuit: Circuit, tmp_path: Path) -> None:
+    design = write_design(circuit, TARGET, tmp_path / "d", name="tiny")
+    assert design.stages == stages_of(planned_cut(circuit.logic, TARGET))
+    slower_part = TARGET.model_copy(update={"cell_delay": 1.0})
+    slower_clock = TARGET.model_copy(update={"clock_mhz": 100.0})
+    assert stages_of(planned_cut(circuit.logic, slower_part)) > design.stages
+    assert stages_of(planned_cut(circuit.logic, slower_clock)) < design.stages
 
 
 @pytest.mark.parametrize("name", ["small", "signal", "a__b", "a_", "9a", "Aa", "", "a b"])
@@ -94,21 +107,17 @@ def test_names_that_are_none(circuit: Circuit, tmp_path: Path, name: str) -> Non
         write_design(circuit, TARGET, tmp_path / "d", name=name)
 
 
-def test_no_stage_exceeds_its_budget(circuit: Circuit) -> None:
-    planned = delays(circuit.logic)
-    for budget in (2.0, 3.0, 5.0):
-        places = cut(circuit.logic, budget, planned)
-        assert max(ready for _, ready in places) <= max(budget, *planned)
+def test_no_stage_exceeds_its_time(circuit: Circuit) -> None:
+    for stage_ps in (3000.0, 4000.0, 8000.0):
+        places = cut(circuit, stage_ps)
+        assert max(ready for _, ready in places) <= stage_ps / 1e3
         for index, op in enumerate(circuit.logic.ops):
             assert all(places[source] <= places[index] for source in op.addr), "no value goes back in time"
-    balanced = cut_into(circuit.logic, 4, planned)
-    assert stages_of(balanced) == 4
-    assert max(ready for _, ready in balanced) < sum(planned) / 4
 
 
 def test_vhdl_and_verilog_say_the_same(circuit: Circuit, tmp_path: Path) -> None:
     """There is no VHDL simulator here: the instances in both texts are counted."""
-    write_design(circuit, TARGET, tmp_path / "d", name="tiny", stages=3)
+    write_design(circuit, TARGET, tmp_path / "d", name="tiny", places=cut(circuit, 4000.0))
     verilog = (tmp_path / "d" / "verilog" / "tiny_core.v").read_text()
     vhdl = (tmp_path / "d" / "vhdl" / "tiny_core.vhd").read_text()
     found = re.findall(r"tiny_shift_adder #\(([-\d,]+)\) op_(\d+)", verilog)
@@ -124,7 +133,7 @@ def test_vhdl_and_verilog_say_the_same(circuit: Circuit, tmp_path: Path) -> None
 
 
 def test_packing_puts_feature_0_lowest(circuit: Circuit, tmp_path: Path) -> None:
-    design = write_design(circuit, TARGET, tmp_path / "d", name="tiny", stages=1)
+    design = write_design(circuit, TARGET, tmp_path / "d", name="tiny", places=cut(circuit, 1e6))
     contract = circuit.contract
     rng = np.random.default_rng(3)
     raw = rng.integers(contract.low, contract.high, (20, len(contract.features)), endpoint=True)

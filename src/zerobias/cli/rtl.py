@@ -24,7 +24,6 @@ from zerobias.rtl import (
     Simulation,
     check_gates,
     close_timing,
-    planned_cut,
     read_netlist,
     trace,
     write_design,
@@ -78,8 +77,7 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
         design, synthesis = last.design, _synthesis(last)
     else:
         step("RTL design")
-        cut = planned_cut(circuit, target)
-        design, synthesis = write_design(circuit, target, place, name=model.name, places=cut), None
+        design, synthesis = write_design(circuit, target, place, name=model.name), None
     sources = " ".join(f"$folder/{name}" for name in design.verilog)
     for name, text in vivado_files(target, top=design.name, clock="clk", sources=f"[list {sources}]").items():
         (place / name).write_text(text)
@@ -145,7 +143,8 @@ def _measured_rows(target: Target, synthesis: dict[str, Any], run: dict[str, Any
     if not synthesis["closed"]:
         latency, clocks = None, f"{clocks}; not valid: its clock is too slow"
     fast, slow = NET_RANGE_PS
-    timing = f"static timing of the netlist: {middle} MHz; {low}-{high} for nets of {slow}-{fast} ps"
+    cells = f"delays of cells {target.cell_delay:g} of Artix-7 -1's"
+    timing = f"static timing of the netlist: {middle} MHz; {low}-{high} for nets of {slow}-{fast} ps; {cells}"
     yosys = f"Yosys' netlist, equal to the reference on {_GATE_EVENTS} events"
     sites = f"{yosys}; packed into {resources['lut_low']:,} to {resources['lut_high']:,} sites"
     ii = run["ii"] * target.clock_ns / target.bx_ns

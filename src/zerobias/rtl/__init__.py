@@ -1,12 +1,13 @@
 """Hardware: fixed-point graph -> Verilog and VHDL, cycle-accurate simulation, synthesis."""
 
-from zerobias.rtl.closure import Attempt, close_timing, planned_cut
+from zerobias.rtl.closure import Attempt, close_timing
 from zerobias.rtl.design import PortField, RtlDesign, RtlEstimate, read_design, write_design
 from zerobias.rtl.gates import check_gates, gate_scores
 from zerobias.rtl.limits import check_size
 from zerobias.rtl.netlist import Netlist, read_netlist
 from zerobias.rtl.packing import Resources, pack
 from zerobias.rtl.process import run_tool
+from zerobias.rtl.schedule import planned_cut, schedule
 from zerobias.rtl.simulation import Simulation, compile_simulation, pack_events, simulate
 from zerobias.rtl.timing import Fmax, fmax
 from zerobias.rtl.trace import Circuit, trace, traces
@@ -35,6 +36,7 @@ __all__ = [
     "read_design",
     "read_netlist",
     "run_tool",
+    "schedule",
     "simulate",
     "synthesise",
     "trace",

@@ -1,12 +1,13 @@
 """Delays of the cells of a part family, read from the cell library that Yosys ships.
 
 ``cells_sim.v`` holds, in ``specify`` blocks, the propagation delays and set-up times of 7-series cells in ps:
-measured SDF values of Artix-7, speed grade -1, collected by Project X-Ray. Yosys 0.70 has no others: it maps
-UltraScale+ designs to the same cells, and the same delays are used for them here (real ones are shorter).
+measured SDF values of Artix-7, speed grade -1, collected by Project X-Ray. Yosys 0.70 has no others. A target
+says how the delays of its part's logic cells compare (``Target.cell_delay``); registers keep their times.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,8 +57,11 @@ def cell_library() -> Path:
 
 
 @cache
-def read_arcs(library: Path) -> Mapping[str, CellArcs]:
-    """Arcs by type of cell. Where a path has several conditions, its largest delay counts."""
+def read_arcs(library: Path, cell_delay: float = 1.0) -> Mapping[str, CellArcs]:
+    """Arcs by type of cell, with delays through cells times ``cell_delay`` (rounded up).
+
+    Where a path has several conditions, its largest delay counts.
+    """
     found = {}
     for module in _MODULE.finditer(_COMMENT.sub("", library.read_text())):
         paths: dict[tuple[Pin, Pin], int] = {}
@@ -71,7 +75,7 @@ def read_arcs(library: Path) -> Mapping[str, CellArcs]:
                     launch[target] = max(launch.get(target, 0), delay)
                 else:
                     pins = (path["source"], int(path["source_bit"] or 0)), target
-                    paths[pins] = max(paths.get(pins, 0), delay)
+                    paths[pins] = max(paths.get(pins, 0), math.ceil(delay * cell_delay))
             for check in _SETUP.finditer(block):
                 pin = check["port"], int(check["bit"] or 0)
                 setup[pin] = max(setup.get(pin, 0), int(check["time"]))

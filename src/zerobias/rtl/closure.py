@@ -17,19 +17,16 @@ from zerobias.rtl.design import RtlDesign, write_design
 from zerobias.rtl.netlist import read_netlist
 from zerobias.rtl.packing import Resources, pack
 from zerobias.rtl.pipeline import Cut, stages_of
-from zerobias.rtl.schedule import schedule
+from zerobias.rtl.schedule import PLANNED_SHARE, planned_cut, schedule
 from zerobias.rtl.timing import CLOCK_UNCERTAINTY_PS, Fmax, fmax
 from zerobias.rtl.trace import Circuit
 from zerobias.rtl.yosys import Synthesis, synthesise
 from zerobias.targets import Target
 
-__all__ = ["Attempt", "close_timing", "planned_cut"]
+__all__ = ["Attempt", "close_timing"]
 
 _log = logging.getLogger(__name__)
 _TRIES = 4
-_PLANNED_SHARE = 0.9
-"""Planned over real delay of the worst stage, as measured (docs/explanation/synthesis.md)."""
-
 _SHRINK, _SHRINKS = 0.97, 40
 
 
@@ -69,10 +66,10 @@ def close_timing(
     when more stages cannot help because one operation alone is too slow. ``folder``/<stages> holds design and
     netlist of each. Raises what :func:`synthesise` and :func:`fmax` raise.
     """
-    arcs = read_arcs(cell_library())
-    aim = _aim(target)
-    stage_ps = aim * _PLANNED_SHARE
-    places: Cut | None = schedule(circuit.logic, stage_ps, arcs)
+    arcs = read_arcs(cell_library(), target.cell_delay)
+    aim = target.clock_ns * 1e3 - CLOCK_UNCERTAINTY_PS
+    stage_ps = aim * PLANNED_SHARE
+    places: Cut | None = planned_cut(circuit.logic, target)
     attempts: list[Attempt] = []
     while places is not None and len(attempts) < tries:
         place = folder / f"{stages_of(places)}_stages"
@@ -97,16 +94,6 @@ def close_timing(
         stage_ps *= aim / found.timing.worst_ps
         places = _finer(circuit, stage_ps, design.stages, arcs)
     return tuple(attempts)
-
-
-def planned_cut(circuit: Circuit, target: Target) -> Cut:
-    """The first cut that :func:`close_timing` tries."""
-    return schedule(circuit.logic, _aim(target) * _PLANNED_SHARE, read_arcs(cell_library()))
-
-
-def _aim(target: Target) -> float:
-    """Longest path in ps that the target's clock leaves room for."""
-    return target.clock_ns * 1e3 - CLOCK_UNCERTAINTY_PS
 
 
 def _finer(circuit: Circuit, stage_ps: float, stages: int, arcs: Mapping[str, CellArcs]) -> Cut | None:

@@ -14,9 +14,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zerobias.contract import Contract, TypeField
-from zerobias.errors import DataError, SpecError
+from zerobias.errors import DataError
 from zerobias.rtl.names import check_name
-from zerobias.rtl.pipeline import Cut, cut, cut_into, delays, pipelined, stages_of
+from zerobias.rtl.pipeline import Cut, pipelined, stages_of
+from zerobias.rtl.schedule import planned_cut
 from zerobias.rtl.sources import Language, core_source, top_source
 from zerobias.rtl.trace import Circuit
 from zerobias.specs import validate
@@ -25,8 +26,6 @@ from zerobias.targets import Target
 __all__ = ["PortField", "RtlDesign", "RtlEstimate", "read_design", "write_design"]
 
 _LANGUAGES: tuple[Language, ...] = ("verilog", "vhdl")
-_USABLE_CLOCK = 0.85
-"""Share of the clock period planned for logic; the rest is left to registers and the clock's uncertainty."""
 _MANIFEST = "design.json"
 
 
@@ -87,26 +86,16 @@ def write_design(
     folder: Path,
     *,
     name: str,
-    stages: int | None = None,
-    delay_scale: float = 1.0,
     places: Cut | None = None,
 ) -> RtlDesign:
     """Write a circuit as a pipeline for the target's clock to ``folder``, replacing what was there.
 
-    The pipeline has ``stages`` stages when given. Otherwise it is cut where the planned delays, times
-    ``delay_scale``, reach the usable part of the target's clock period. ``places`` gives the cut itself.
-    Raises ``SpecError`` when ``stages`` or ``delay_scale`` is no positive number, or ``name`` cannot name a
-    module.
+    ``places``: the cut into stages; by default :func:`zerobias.rtl.schedule.planned_cut`.
+    Raises ``SpecError`` when ``name`` cannot name a module.
     """
     check_name(name)
-    if delay_scale <= 0 or (stages is not None and stages < 1):
-        raise SpecError(f"stages {stages} and delay_scale {delay_scale}: give positive numbers")
     if places is None:
-        planned = [delay * delay_scale for delay in delays(circuit.logic)]
-        if stages is None:
-            places = cut(circuit.logic, target.clock_ns * _USABLE_CLOCK, planned)
-        else:
-            places = cut_into(circuit.logic, stages, planned)
+        places = planned_cut(circuit.logic, target)
     fsm = pipelined(circuit.logic, places)
     depth = stages_of(places)
     fields = port_fields(circuit.contract)

@@ -17,14 +17,18 @@ from collections.abc import Mapping
 from alkaid.types import CombLogic, Op
 
 from zerobias.errors import UnsupportedError
-from zerobias.rtl.arcs import CellArcs
+from zerobias.rtl.arcs import CellArcs, cell_library, read_arcs
 from zerobias.rtl.pipeline import Cut
-from zerobias.rtl.timing import NET_PS
+from zerobias.rtl.timing import CLOCK_UNCERTAINTY_PS, NET_PS
+from zerobias.targets import Target
 
-__all__ = ["schedule"]
+__all__ = ["PLANNED_SHARE", "planned_cut", "schedule"]
 
-_LUT_PS = 240
-"""Delay of a LUT on a late input: mapping puts those on its fast pins."""
+PLANNED_SHARE = 0.9
+"""Planned over real delay of the worst stage, as measured (docs/explanation/synthesis.md)."""
+
+_LATE_PIN = ("I4", 0), ("O", 0)
+"""Path of a LUT's late input: mapping puts those on its fast pins."""
 _LUT_INPUTS = 6
 
 _NEGATE, _ADD, _SUBTRACT, _RELU, _QUANTISE, _ADD_CONSTANT, _CONSTANT = -2, 0, 1, 2, 3, 4, 5
@@ -36,6 +40,12 @@ Arrivals = list[int]
 
 Span = tuple[int, Arrivals]
 """log2 of the worth of the lowest bit, and the arrivals."""
+
+
+def planned_cut(logic: CombLogic, target: Target) -> Cut:
+    """The cut for the clock of ``target``, before any synthesis."""
+    aim = target.clock_ns * 1e3 - CLOCK_UNCERTAINTY_PS
+    return schedule(logic, aim * PLANNED_SHARE, read_arcs(cell_library(), target.cell_delay))
 
 
 def schedule(logic: CombLogic, stage_ps: float, arcs: Mapping[str, CellArcs]) -> Cut:
@@ -78,6 +88,7 @@ class _Delays:
 
     def __init__(self, logic: CombLogic, arcs: Mapping[str, CellArcs]) -> None:
         self._ops = logic.ops
+        self._lut_ps = arcs["LUT6"].paths[_LATE_PIN]
         paths = arcs["CARRY4"].paths
         self._into = {
             (port, bit, target): [paths.get(((port, bit), (target, k)), 0) for k in range(4)]
@@ -115,24 +126,24 @@ class _Delays:
             if op.data[0] == 0:
                 return list(operands[0])
             levels = max(1, math.ceil(math.log(max(len(operands[0]), 2), _LUT_INPUTS)))
-            return [max(operands[0]) + levels * (NET_PS + _LUT_PS)] * (high - low)
+            return [max(operands[0]) + levels * (NET_PS + self._lut_ps)] * (high - low)
         if op.opcode == _BINARY:
             second = (spans[1][0] + op.data[0], spans[1][1])
             return self._logic([_slice(spans[0], low, high), _slice(second, low, high)])
         if op.opcode == _LOOK_UP:
             extra = max(len(operands[0]) - _LUT_INPUTS, 0)
             levels = 1 + math.ceil(extra / 2)
-            return [max(operands[0]) + levels * (NET_PS + _LUT_PS)] * (high - low)
+            return [max(operands[0]) + levels * (NET_PS + self._lut_ps)] * (high - low)
         if op.opcode == _MULTIPLY:
             narrow = min(len(operands[0]), len(operands[1]))
             levels = 1 + math.ceil(math.log(max(narrow / 2, 1), 1.5))
-            start = max(max(operands[0]), max(operands[1])) + levels * (NET_PS + _LUT_PS)
+            start = max(max(operands[0]), max(operands[1])) + levels * (NET_PS + self._lut_ps)
             return self._chain([start] * (high - low), [start] * (high - low))
         raise UnsupportedError(f"alkaid's operation {op.opcode} has no delay here; add one to rtl.schedule")
 
     def _logic(self, operands: list[Arrivals]) -> Arrivals:
         """One look-up table for each bit."""
-        return [max(bits) + NET_PS + _LUT_PS for bits in zip(*operands, strict=True)]
+        return [max(bits) + NET_PS + self._lut_ps for bits in zip(*operands, strict=True)]
 
     def _sum(self, a: Span, b: Span, low: int, high: int, subtract: bool) -> Arrivals:
         """Sum of two values as bits [low, high): bits of one value alone below the other are not added."""
@@ -141,7 +152,7 @@ class _Delays:
         base = min(a[0], b[0], low)
         lonely = [max(x, y) for x, y in zip(_slice(a, base, start), _slice(b, base, start), strict=True)]
         first, second = _slice(a, start, high), _slice(b, start, high)
-        select = [max(x, y) + NET_PS + _LUT_PS for x, y in zip(first, second, strict=True)]
+        select = [max(x, y) + NET_PS + self._lut_ps for x, y in zip(first, second, strict=True)]
         added = self._chain(select, [time + NET_PS for time in first])
         return (lonely + added)[low - base :]
 
