@@ -53,7 +53,9 @@ def test_golden_scores_are_reproduced_by_reference_and_keras(model: Model) -> No
 
 def test_golden_inputs_are_those_of_the_sample(model: Model) -> None:
     golden = read_golden(model.folder / "golden" / "golden.npz")
-    np.testing.assert_array_equal(golden.raw, golden_inputs(model.contract, read(default_sample())))
+    np.testing.assert_array_equal(
+        golden.raw, golden_inputs(model.contract, read(default_sample(model.contract.spec.collection)))
+    )
 
 
 def test_golden_sees_every_layer(model: Model) -> None:

@@ -109,7 +109,7 @@ def contract(name: ModelName, models: ModelsFolder = None, as_json: AsJson = Fal
 def fit(name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_json: AsJson = False) -> None:
     """Fit offsets and shifts on the sample's train split and freeze them in model.toml."""
     model = find_model(name, models)
-    events = read(sample or default_sample()).of("zero_bias", "train")
+    events = read(sample or default_sample(model.contract.spec.collection)).of("zero_bias", "train")
     fitted = fit_contract(
         model.spec.contract, events.collections[model.spec.contract.collection], events.weight
     )
@@ -141,7 +141,7 @@ def train(
     from zerobias.train import train as run
 
     with err.status(f"training {name}"):
-        history = run(model, read(sample or default_sample()))
+        history = run(model, read(sample or default_sample(model.contract.spec.collection)))
     emit(dict(history), as_json, f"{model.folder / 'weights'}: digest {history['digest'][:16]}")
 
 
@@ -237,7 +237,7 @@ def golden(
     from zerobias.verify import Golden, golden_inputs, write_golden
 
     _, graph = reference(model)
-    raw = golden_inputs(model.contract, read(sample or default_sample()))
+    raw = golden_inputs(model.contract, read(sample or default_sample(model.contract.spec.collection)))
     path = model.folder / "golden" / "golden.npz"
     change = write_golden(path, Golden(raw, graph.evaluate(shaped(model.contract, graph, raw))))
     emit(

@@ -78,7 +78,7 @@ def build_firmware(model: Model, root: Path, step: Step, *, sample: Path | None 
     """
     folder = root / model.build_name
     with locked(folder, lambda: step(f"waiting for another build in {folder}")):
-        sample = sample or default_sample()
+        sample = sample or default_sample(model.contract.spec.collection)
         if not sample.is_file():
             raise DataError(f"no event file {sample}: make one with `zerobias simulate` or mend the path")
         return _build(model, folder, step, sample)

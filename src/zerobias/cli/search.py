@@ -42,7 +42,7 @@ def pareto(
     from zerobias.search import draw, search
     from zerobias.train import training_data
 
-    path = sample or default_sample()
+    path = sample or default_sample(model.contract.spec.collection)
     events = read(path)
     folder = (build or build_root()) / name / "pareto"
     spec = model.spec.model_dump(mode="json", exclude={"version", "title"})
@@ -95,7 +95,7 @@ def auc_loss(
     load_keras()
     from zerobias.physics import auc_loss
 
-    events = read(sample or default_sample())
+    events = read(sample or default_sample(new.contract.spec.collection))
     background = events.of("zero_bias", split)
     signals = {s: part for s in events.signals if len(part := events.of(s, split))}
     if not len(background) or not signals:

@@ -50,9 +50,10 @@ def stamp(path: Path) -> None:
     write_text(path.with_name(path.name + ".sha256"), f"{file_digest(path)}  {path.name}\n")
 
 
-def default_sample() -> Path:
-    """The shipped sample; its hash is checked with :func:`checked_sample`."""
-    return checked_sample(shelf("triggers") / "sample" / "l1_sample.h5")
+def default_sample(collection: str = "objects") -> Path:
+    """The shipped sample that holds ``collection``; its hash is checked with :func:`checked_sample`."""
+    name = "wafers.h5" if collection.startswith("wafer") else "l1_sample.h5"
+    return checked_sample(shelf("triggers") / "sample" / name)
 
 
 def checked_sample(path: Path) -> Path:

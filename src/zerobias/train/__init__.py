@@ -1,6 +1,7 @@
 """Training: model folder + events -> trained weights, reproducible from the seed."""
 
 from zerobias.train.checkpoint import read_checkpoint, write_checkpoint
+from zerobias.train.resumable import fit_resumable
 from zerobias.train.surrogate import SurrogateRecipe, TrainedSurrogate, train_surrogate
 from zerobias.train.train import Trained, TrainingData, train, training_data
 
@@ -9,6 +10,7 @@ __all__ = [
     "Trained",
     "TrainedSurrogate",
     "TrainingData",
+    "fit_resumable",
     "read_checkpoint",
     "train",
     "train_surrogate",

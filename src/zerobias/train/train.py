@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from zerobias.doctor import check_qkeras_owner
 from zerobias.errors import DataError
 from zerobias.events import EventSet
 from zerobias.files import write_text
+from zerobias.shelves import build_root
 from zerobias.zoo import Model, collect_weights, digest, write_weights
 
 if TYPE_CHECKING:
@@ -31,9 +33,13 @@ class TrainingData:
     """What a recipe may see: zero bias of the train and tuning splits, tuning signals; never the test split.
 
     ``raw`` are hardware integers (events, features), ``inputs`` the network's float32 inputs of the
-    same shape, ``weight`` (events,) averages to one.
+    same shape, ``weight`` (events,) averages to one; ``events`` and ``tuning_events`` the zero bias itself.
+    ``folder`` keeps the state of a training in progress.
     """
 
+    events: EventSet
+    tuning_events: EventSet
+    folder: Path
     raw: _Array
     inputs: _Array
     weight: _Array
@@ -45,11 +51,15 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Trained:
-    """Result of a recipe: the quantised network, its float partner and what happened on the way."""
+    """Result of a recipe: the quantised network, its float partner and what happened on the way.
+
+    ``companions``: other networks by name, kept in ``weights/<name>.npz``; no part of the firmware.
+    """
 
     quantised: keras.Model
     floating: keras.Model
     history: Mapping[str, Any]
+    companions: Mapping[str, keras.Model] = field(default_factory=dict)
 
 
 def training_data(model: Model, events: EventSet) -> TrainingData:
@@ -62,25 +72,31 @@ def training_data(model: Model, events: EventSet) -> TrainingData:
     if name not in events.collections:
         raise DataError(f"the events lack collection {name!r}, which model {model.name} reads")
 
-    def raw_of(process: str, split: str) -> tuple[_Array, _Array]:
-        part = events.of(process, split)
-        if not len(part):
+    def part(process: str, split: str) -> EventSet:
+        found = events.of(process, split)
+        if not len(found):
             raise DataError(f"the sample has no {process} events in its {split} split: simulate a larger one")
-        return contract.flatten(part.collections[name]), part.weight / part.weight.mean()
+        return found
+
+    def raw_of(found: EventSet) -> _Array:
+        return contract.flatten(found.collections[name])
 
     def inputs_of(raw: _Array) -> _Array:
         return (contract.scale(raw) * contract.network_type.lsb).astype(np.float32)
 
-    raw, weight = raw_of("zero_bias", "train")
-    tuning_raw, tuning_weight = raw_of("zero_bias", "tuning")
+    seen, tuning = part("zero_bias", "train"), part("zero_bias", "tuning")
+    raw, tuning_raw = raw_of(seen), raw_of(tuning)
     return TrainingData(
+        seen,
+        tuning,
+        build_root() / "training" / model.name,
         raw,
         inputs_of(raw),
-        weight.astype(np.float32),
+        (seen.weight / seen.weight.mean()).astype(np.float32),
         tuning_raw,
         inputs_of(tuning_raw),
-        tuning_weight.astype(np.float32),
-        {signal: inputs_of(raw_of(signal, "tuning")[0]) for signal in events.signals},
+        (tuning.weight / tuning.weight.mean()).astype(np.float32),
+        {signal: inputs_of(raw_of(part(signal, "tuning"))) for signal in events.signals},
     )
 
 
@@ -102,6 +118,8 @@ def train(model: Model, events: EventSet) -> Mapping[str, Any]:
     history = {**trained.history, "seed": model.spec.seed, "digest": digest(quantised)}
     write_weights(model.weights_path("quantised"), quantised)
     write_weights(model.weights_path("float"), floating)
+    for name, companion in trained.companions.items():
+        write_weights(model.weights_path(name), collect_weights(companion))
     text = json.dumps(history, indent=2, sort_keys=True) + "\n"
     write_text(model.folder / "weights" / "history.json", text)
     return history
