@@ -1,9 +1,10 @@
-"""The ECON-T encoder: 48 trigger cells of an HGCAL wafer -> 16 numbers; its loss is a surrogate of the EMD."""
+"""The ECON-T encoder: 48 trigger cells of an HGCAL wafer -> 16 numbers, with the EMD as loss."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import keras
@@ -151,9 +152,16 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
         real = unit_images(data.raw)
         decoded = plausible_decodings(real, spec.seed)[None]
         pairs = make_pairs(
-            real, decoded, data.folder, pairs=plan.pairs, decoded_share=plan.decoded_share, seed=spec.seed
+            real,
+            decoded,
+            data.folder,
+            pairs=plan.pairs,
+            decoded_share=plan.decoded_share,
+            seed=spec.seed,
+            progress=partial(data.progress, "exact EMD of pairs, chunks"),
         )
-        surrogate = train_surrogate(pairs, SurrogateRecipe(seed=spec.seed), data.folder)
+        told = partial(data.progress, "EMD surrogate, epochs")
+        surrogate = train_surrogate(pairs, SurrogateRecipe(seed=spec.seed), data.folder, progress=told)
         loss = emd_loss(surrogate.surrogate)
         named = digest(collect_weights(surrogate.surrogate))
     else:
@@ -207,6 +215,7 @@ def fit(
         batch=plan.batch,
         seed=spec.seed,
         plan=f"{named} {learning_rate}",
+        progress=partial(data.progress, "encoder, epochs"),
     )
 
 

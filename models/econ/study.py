@@ -27,7 +27,7 @@ from zerobias.simulate.hgcal import load_hgcal
 from zerobias.train import TrainingData
 from zerobias.zoo import Model
 
-# Codes are decoded to the middle of what they stand for: their truncation would bias every sum by some per cent.
+# Decoded to the middle of what a code stands for: truncation would bias every sum by some per cent.
 CELL, WIDE, SUM = (replace(code, middle=True) for code in (TRIGGER_CELL, SUPER_TRIGGER_CELL, MODULE_SUM))
 LOSSES = ("emd", "telescope", "weighted_squared_error", "squared_error")
 ELINKS = (2, 3, 4, 5)
@@ -129,6 +129,11 @@ def figures(true: Array, decoded: Array, cells: Array, eta: Array) -> Iterator[R
             mine = (values >= found.low) & ((values <= found.high) if last else (values < found.high))
             label = name if name == "all" else f"{name} {found.low:g} to {found.high:g}"
             error = distance[mine].std() / np.sqrt(mine.sum())
-            yield {"bin": label, "metric": "emd", "value": float(distance[mine].mean()), "error": float(error)}
+            yield {
+                "bin": label,
+                "metric": "emd",
+                "value": float(distance[mine].mean()),
+                "error": float(error),
+            }
             for metric, figure in found.figures.items():
                 yield {"bin": label, "metric": metric, "value": figure.value, "error": figure.error}

@@ -140,8 +140,9 @@ def train(
     load_keras(threads=2)
     from zerobias.train import train as run
 
-    with err.status(f"training {name}"):
-        history = run(model, read(sample or default_sample(model.contract.spec.collection)))
+    events = read(sample or default_sample(model.contract.spec.collection))
+    with err.status(f"training {name}") as status:
+        history = run(model, events, lambda step, done, total: status.update(f"{step}: {done} of {total}"))
     emit(dict(history), as_json, f"{model.folder / 'weights'}: digest {history['digest'][:16]}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Trained", "TrainingData", "train", "training_data"]
 
+Progress = Callable[[str, int, int], None]
+
 _log = logging.getLogger(__name__)
 _Array = NDArray[Any]
 
@@ -34,7 +36,8 @@ class TrainingData:
 
     ``raw`` are hardware integers (events, features), ``inputs`` the network's float32 inputs of the
     same shape, ``weight`` (events,) averages to one; ``events`` and ``tuning_events`` the zero bias itself.
-    ``folder`` keeps the state of a training in progress.
+    ``folder`` keeps the state of a training in progress; ``progress`` is to be called with (step, done,
+    total).
     """
 
     events: EventSet
@@ -47,6 +50,7 @@ class TrainingData:
     tuning_inputs: _Array
     tuning_weight: _Array
     tuning_signals: Mapping[str, _Array]
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,11 @@ class Trained:
     companions: Mapping[str, keras.Model] = field(default_factory=dict)
 
 
-def training_data(model: Model, events: EventSet) -> TrainingData:
+def _silent(step: str, done: int, total: int) -> None:
+    pass
+
+
+def training_data(model: Model, events: EventSet, progress: Progress = _silent) -> TrainingData:
     """The events a recipe may see, behind the model's contract.
 
     Raises ``DataError`` when the train or tuning split holds no zero bias.
@@ -97,13 +105,15 @@ def training_data(model: Model, events: EventSet) -> TrainingData:
         inputs_of(tuning_raw),
         (tuning.weight / tuning.weight.mean()).astype(np.float32),
         {signal: inputs_of(raw_of(part(signal, "tuning"))) for signal in events.signals},
+        progress,
     )
 
 
-def train(model: Model, events: EventSet) -> Mapping[str, Any]:
+def train(model: Model, events: EventSet, progress: Progress = _silent) -> Mapping[str, Any]:
     """Train ``model`` from its seed and write its working weights and history; returns the history.
 
-    Two runs on one machine give the same weights digest.
+    ``progress`` is called with (step, done, total) by recipes that report it. Two runs on one machine give
+    the same weights digest.
     """
     check_qkeras_owner()
     import keras
@@ -111,7 +121,7 @@ def train(model: Model, events: EventSet) -> Mapping[str, Any]:
 
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(model.spec.seed)
-    data = training_data(model, events)
+    data = training_data(model, events, progress)
     _log.info("training %s on %d zero-bias events", model.name, len(data.inputs))
     trained: Trained = model.train(data)
     quantised, floating = collect_weights(trained.quantised), collect_weights(trained.floating)
