@@ -2,15 +2,15 @@
 
 Each takes trigger-cell charges (events, 48) and gives what the back end decodes from one frame of
 32 bits x e-links a bunch crossing. Frames are those of the chip as its public emulations and test vectors
-show them (hgc-tpg/hgcal-tpg-fe, cmantill/econt_test-vectors); what the fields are and where they were checked:
-docs/explanation/hgcal-compression.md. Calibration and the 7-bit code of the chip's input are not applied:
-use ``TRIGGER_CELL.decode(TRIGGER_CELL.encode(charges))`` for charges as the chip sees them.
+show them (hgc-tpg/hgcal-tpg-fe, cmantill/econt_test-vectors): docs/explanation/hgcal-compression.md.
+Calibration and the 7-bit code of the chip's input are not applied: use
+``TRIGGER_CELL.decode(TRIGGER_CELL.encode(charges))`` for charges as the chip sees them.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -187,7 +187,8 @@ def transverse_threshold(
     ``eta`` (events,); ``mip``: mean charge of a minimum ionising particle in the units of the charges, a
     number or one a wafer. 1.35 MIP_T is the threshold of CMSSW for the geometries from V10 on.
     """
-    return np.ceil(mips * mip * np.cosh(eta)).astype(np.int64)
+    limits: NDArray[np.int64] = np.ceil(mips * mip * np.cosh(eta)).astype(np.int64)
+    return limits
 
 
 def _charges(charges: NDArray[Any]) -> NDArray[np.int64]:
@@ -203,8 +204,9 @@ def _places(cells: int) -> int:
 
 def _module_sum(whole: NDArray[np.int64], code: FloatCode) -> NDArray[np.int64]:
     """The module sum as it is decoded; it drops as many bits as the cells."""
-    wide = FloatCode(MODULE_SUM.exponent_bits, MODULE_SUM.mantissa_bits, code.dropped)
-    return wide.decode(wide.encode(whole.sum(axis=1)))
+    wide = replace(MODULE_SUM, dropped=code.dropped)
+    sums: NDArray[np.int64] = whole.sum(axis=1)
+    return wide.decode(wide.encode(sums))
 
 
 def _check_fit(what: str, bits: int, budget: int, remedy: str) -> None:

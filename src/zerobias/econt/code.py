@@ -60,7 +60,7 @@ class FloatCode:
     @property
     def largest(self) -> int:
         """The largest decoded value; what lies above gets its code."""
-        return (2 ** (self.mantissa_bits + 1) - 1) << (2**self.exponent_bits - 2) << self.dropped
+        return ((2 << self.mantissa_bits) - 1) << ((1 << self.exponent_bits) - 2) << self.dropped
 
     def encode(self, values: NDArray[Any]) -> NDArray[np.uint16]:
         """Codes of integers of any shape: truncated, saturating.
