@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -22,6 +22,7 @@ from zerobias.econt import (
     super_trigger_cells,
     threshold_sum,
     transverse_threshold,
+    unpack_words,
 )
 from zerobias.errors import DataError, SpecError
 from zerobias.events.wafer import DISTANCES
@@ -32,6 +33,35 @@ small = arrays(np.uint32, (4, 48), elements=st.integers(0, 30))
 
 def coded(values: np.ndarray, code: FloatCode = TRIGGER_CELL) -> np.ndarray:
     return code.decode(code.encode(values))
+
+
+def by_network(values: list[int]) -> list[int]:
+    """Cells in descending order: every other line, then the rest, then a merge, pair by pair."""
+    lines = list(zip(values, range(48), strict=True))
+
+    def compare(a: int, b: int) -> None:
+        if lines[a][0] < lines[b][0]:
+            lines[a], lines[b] = lines[b], lines[a]
+
+    def sort(part: list[int]) -> None:
+        if len(part) == 1:
+            return
+        sort(part[0::2])
+        sort(part[1::2])
+        for at in range(0, len(part) - 1, 2):
+            compare(part[at], part[at + 1])
+        reach = 32
+        while reach > 1:
+            for at in range(1, len(part) - reach + 1, 2):
+                compare(part[at], part[at + reach - 1])
+            reach //= 2
+
+    sort(list(range(48)))
+    return [cell for _, cell in lines]
+
+
+def bits(words: str) -> str:
+    return "".join(f"{int(word, 16):032b}" for word in words.split())
 
 
 # --- the frame ----------------------------------------------------------------------------------
@@ -82,6 +112,7 @@ def test_super_trigger_cells_need_the_published_number_of_links(
         super_trigger_cells(wafer, e_links - 1, size=size, code=code, located=located)
 
 
+@settings(max_examples=30)
 @given(charges, st.integers(1, 13))
 def test_no_frame_is_longer_than_its_links(x: np.ndarray, e_links: int) -> None:
     assert (best_choice(x, e_links).bits <= 32 * e_links).all()
@@ -108,17 +139,56 @@ def test_threshold_frame_grows_in_half_words(above: int, bits: int) -> None:
 # --- what is decoded ----------------------------------------------------------------------------
 
 
+@settings(max_examples=30)
 @given(small, st.integers(1, 13))
 def test_best_choice_keeps_the_largest_codes_and_drops_the_rest(x: np.ndarray, e_links: int) -> None:
     sent = best_choice(x, e_links)
     for wafer, decoded in zip(x, sent.charges, strict=True):
-        expected = sorted(range(48), key=lambda cell: (-int(wafer[cell]), cell))[: BEST_CHOICE_CELLS[e_links]]
+        expected = by_network(wafer.tolist())[: BEST_CHOICE_CELLS[e_links]]
         rest = np.setdiff1d(np.arange(48), expected)
         np.testing.assert_array_equal(decoded[expected], coded(wafer[expected]))
         assert not decoded[rest].any()
         if len(rest):
             assert coded(wafer[rest]).max() <= decoded[expected].min()
     np.testing.assert_array_equal(sent.total, coded(x.sum(axis=1), MODULE_SUM))
+
+
+def test_one_crossing_of_the_public_test_vectors() -> None:
+    # Line 8 of mcDataset in cmantill/econt_test-vectors: testInput, then the outputs of BC_4eTx (of four
+    # cells with the lowest kept charge two are kept), BC_8eTx_FullSum (its start) and STC_type0_eTx5.
+    words = (
+        "a3648934 a1c4c713 a065c480 a244ca91 a1c58593 a006029c a0a30392 a3c4898b a1a146a3 a0460110 a3828c14"
+    )
+    _, codes = unpack_words(np.array([[int(word, 16) for word in (words + " a246091f").split()]]))
+    best, full = bits("73990000 10814a13 6d0e1e46 60e183e0"), bits("743f54f5 51e14bf3")
+    sums = bits("7f67cd34 7188ac66 31998ae6 c37970da 71000000")
+    # A high-density module drops 3 bits. The chip decodes its inputs to the middle of a code, in the sums
+    # of super trigger cells of the shortest steps too.
+    code = FloatCode(4, 3, 3)
+    seen = FloatCode(4, 3, 3, middle=True).decode(codes)
+    middle = np.where(codes >> 3 > 1, seen, seen + 4)
+
+    sent = best_choice(seen, 4, code=code)
+    assert (sent.charges[0] > 0).tolist() == [bit == "1" for bit in best[12:60]]
+    kept = code.encode(sent.charges[0].astype(int)[sent.charges[0] > 0])
+    assert kept.tolist() == [int(best[at : at + 7], 2) for at in range(60, 123, 7)]
+    assert best[int(sent.bits[0]) :] == "00000"
+
+    sent = best_choice(seen, 8, code=code)
+    assert (sent.charges[0] > 0).tolist() == [bit == "1" for bit in full[12:60]]
+    assert sent.total.tolist() == [8 * MODULE_SUM.decode(np.array(int(full[4:12], 2)))]
+
+    # Chip: four inputs in a row. Here: four neighbours.
+    groups = np.unique(super_trigger_cells(np.eye(48, dtype=int) * 4, 3, located=False).charges > 0, axis=0)
+    members = np.array([np.flatnonzero(group) for group in groups])
+    moved = np.zeros((1, 48), int)
+    moved[0, members.ravel()] = middle[0]
+    found = super_trigger_cells(moved, 5, code=SUPER_TRIGGER_CELL)
+    decoded = found.charges[0, members]
+    assert decoded.argmax(axis=1).tolist() == [int(sums[at : at + 2], 2) for at in range(4, 28, 2)]
+    expected = np.array([int(sums[at : at + 9], 2) for at in range(28, 136, 9)])
+    assert decoded.sum(axis=1).tolist() == SUPER_TRIGGER_CELL.decode(expected).tolist()
+    assert not int(sums[int(found.bits[0]) :])
 
 
 @given(charges)
@@ -154,6 +224,7 @@ def test_super_trigger_cells_are_neighbours_of_one_sensor(size: int) -> None:
         assert side[-1] == pytest.approx(np.sqrt(3) * (np.sqrt(size) - 1))
 
 
+@settings(max_examples=30)
 @given(charges, st.sampled_from([4, 16]))
 def test_sum_goes_to_the_largest_cell_or_is_spread_evenly(x: np.ndarray, size: int) -> None:
     even = super_trigger_cells(x, 5, size=size, located=False)
@@ -179,6 +250,7 @@ def test_last_of_equal_cells_gets_the_sum() -> None:
     ]
 
 
+@settings(max_examples=30)
 @given(small, st.integers(0, 31), st.permutations(range(48)))
 def test_threshold_keeps_what_reaches_it_wherever_it_is(x: np.ndarray, limit: int, order: list[int]) -> None:
     sent = threshold_sum(x, limit, 13)
@@ -188,6 +260,7 @@ def test_threshold_keeps_what_reaches_it_wherever_it_is(x: np.ndarray, limit: in
     np.testing.assert_array_equal(moved.bits, sent.bits)
 
 
+@settings(max_examples=30)
 @given(st.permutations(range(48)), st.permutations(range(48)), st.integers(1, 13))
 def test_best_choice_follows_a_permutation_of_distinct_cells(
     values: list[int], order: list[int], e_links: int
@@ -248,6 +321,14 @@ def test_bad_settings_are_errors() -> None:
         threshold_sum(wafer, np.zeros(3, int), 5)
     with pytest.raises(DataError, match=r"threshold at \(1,\) is -1"):
         threshold_sum(wafer, np.array([1, -1]), 5)
+
+
+def test_middle_of_codes_takes_the_bias_off() -> None:
+    x = np.random.default_rng(4).integers(0, 20_000, (500, 48))
+    for middle, low, high in ((False, 0.95, 0.97), (True, 0.998, 1.002)):
+        sent = best_choice(x, 13, code=FloatCode(4, 3, middle=middle))
+        assert low < sent.charges.sum() / x.sum() < high
+        assert low < sent.total.sum() / x.sum() < high
 
 
 def test_dropped_bits_are_lost_from_cells_and_sum() -> None:

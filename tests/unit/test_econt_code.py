@@ -47,6 +47,21 @@ def test_codes_rise_and_encode_to_themselves(code: FloatCode, dropped: int) -> N
     np.testing.assert_array_equal(code.encode(values[1:] - 1), codes[:-1])
 
 
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("dropped", [0, 3])
+def test_middle_is_half_a_step_above_the_smallest_value(code: FloatCode, dropped: int) -> None:
+    low = FloatCode(code.exponent_bits, code.mantissa_bits, dropped)
+    middle = FloatCode(code.exponent_bits, code.mantissa_bits, dropped, middle=True)
+    codes = np.arange(2**code.bits)
+    values = middle.decode(codes)
+    np.testing.assert_array_equal(middle.encode(values), codes)
+    assert middle.largest == low.largest
+    short = 2 ** (code.mantissa_bits + 1)  # the first codes of exponents 0 and 1: steps of 1
+    np.testing.assert_array_equal(values[:short], low.decode(codes[:short]))
+    ends = low.decode(codes)
+    assert (2 * values[short:-1] == ends[short:-1] + ends[short + 1 :]).all()
+
+
 def test_every_input_up_to_18_bits_is_truncated_and_saturates() -> None:
     values = np.arange(2**18)
     expected = np.array([by_hand(v, 4, 3) for v in range(2**18)])

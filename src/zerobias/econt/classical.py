@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.econt.code import MODULE_SUM, SUPER_TRIGGER_CELL, TRIGGER_CELL, FloatCode, whole_numbers
+from zerobias.econt.sorting import descending
 from zerobias.errors import DataError, SpecError
 from zerobias.events.wafer import CELLS
 
@@ -94,7 +95,7 @@ def best_choice(
     """The largest ``cells`` charges (:data:`BEST_CHOICE_CELLS` if not given) and the module sum.
 
     Header, module sum, then cell numbers of 6 bits or, for more than 7 cells, a map of 48 bits, then the
-    codes. Of equal charges the lower cell number is kept; the chip's sorting network may keep another.
+    codes. Of equal charges the chip's sorting network keeps some (:mod:`zerobias.econt.sorting`).
     The module sum is that of all cells (``use_sum`` = 1).
 
     Raises ``DataError`` for bad charges, ``SpecError`` when the frame does not fit.
@@ -108,7 +109,7 @@ def best_choice(
         )
     bits = _HEADER + MODULE_SUM.bits + _places(kept) + kept * code.bits
     _check_fit(f"best choice with {kept} cells", bits, budget, f"keep at most {BEST_CHOICE_CELLS[e_links]}")
-    order = np.argsort(-whole, axis=1, kind="stable")[:, :kept]
+    order = descending(whole)[:, :kept]
     mask = np.zeros(whole.shape, bool)
     np.put_along_axis(mask, order, True, axis=1)
     return _decoded(np.where(mask, code.decode(code.encode(whole)), 0), _module_sum(whole, code), bits)
@@ -203,8 +204,8 @@ def _places(cells: int) -> int:
 
 
 def _module_sum(whole: NDArray[np.int64], code: FloatCode) -> NDArray[np.int64]:
-    """The module sum as it is decoded; it drops as many bits as the cells."""
-    wide = replace(MODULE_SUM, dropped=code.dropped)
+    """The module sum as it is decoded; it drops bits and finds the middle as the code of the cells does."""
+    wide = replace(MODULE_SUM, dropped=code.dropped, middle=code.middle)
     sums: NDArray[np.int64] = whole.sum(axis=1)
     return wide.decode(wide.encode(sums))
 

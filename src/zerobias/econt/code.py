@@ -37,12 +37,15 @@ def whole_numbers(values: NDArray[Any], name: str, high: int) -> NDArray[np.int6
 class FloatCode:
     """A float code; ``dropped`` least significant bits are cut before the encoding.
 
+    Decoding gives the smallest value of a code or, with ``middle``, half a step more where a step (before
+    ``dropped`` bits) is 2 or longer: the chip does so with its inputs, back ends with what they unpack.
     Raises ``SpecError`` when a width is out of range.
     """
 
     exponent_bits: int
     mantissa_bits: int
     dropped: int = 0
+    middle: bool = False
 
     def __post_init__(self) -> None:
         for name, (low, high) in _LIMITS.items():
@@ -59,7 +62,7 @@ class FloatCode:
 
     @property
     def largest(self) -> int:
-        """The largest decoded value; what lies above gets its code."""
+        """Smallest value of the largest code; what lies above gets this code too."""
         return ((2 << self.mantissa_bits) - 1) << ((1 << self.exponent_bits) - 2) << self.dropped
 
     def encode(self, values: NDArray[Any]) -> NDArray[np.uint16]:
@@ -76,15 +79,18 @@ class FloatCode:
         return codes
 
     def decode(self, codes: NDArray[Any]) -> NDArray[np.int64]:
-        """Smallest value of each code, any shape.
+        """Value of each code, any shape.
 
         Raises ``DataError`` when ``codes`` are not integers of :attr:`bits` bits.
         """
         whole = whole_numbers(codes, "code", 2**self.bits - 1)
         exponent, mantissa = whole >> self.mantissa_bits, whole & (2**self.mantissa_bits - 1)
         leading = np.where(exponent > 0, 2**self.mantissa_bits, 0)
-        values: NDArray[np.int64] = (leading + mantissa) << np.maximum(exponent - 1, 0) << self.dropped
-        return values
+        values = (leading + mantissa) << np.maximum(exponent - 1, 0)
+        if self.middle:
+            values += np.where(exponent > 1, 1 << np.maximum(exponent - 2, 0), 0)
+        shifted: NDArray[np.int64] = values << self.dropped
+        return shifted
 
 
 TRIGGER_CELL = FloatCode(4, 3)
