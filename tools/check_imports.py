@@ -22,6 +22,7 @@ __all__ = ["LEAVES", "LINE_LIMIT", "STAGES", "check", "main"]
 STAGES = (
     "contract",
     "events",
+    "econt",
     "simulate",
     "emd",
     "zoo",

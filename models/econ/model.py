@@ -163,7 +163,7 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
         told = partial(data.progress, "EMD surrogate, epochs")
         surrogate = train_surrogate(pairs, SurrogateRecipe(seed=spec.seed), data.folder, progress=told)
         loss = emd_loss(surrogate.surrogate)
-        named = digest(collect_weights(surrogate.surrogate))
+        named = digest(collect_weights(surrogate.surrogate.network))
     else:
         error, named = LOSSES[plan.loss], plan.loss
 
