@@ -135,7 +135,7 @@ def _instrument(source: str) -> str:
         if match is None:
             continue
         outputs = re.findall(r"\blayer\d+_out\b", match["args"])
-        declared = outputs and re.search(rf"_t {outputs[-1]}\[\d+\];", source)
+        declared = outputs and re.search(rf"_t {outputs[-1]}\[[\d*]+\];", source)
         if declared:
             lines.append(f'{match["indent"]}ZEROBIAS_TRACE_LAYER("{match["name"]}", {outputs[-1]});')
     return "\n".join(lines) + "\n"
