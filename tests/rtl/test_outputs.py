@@ -121,9 +121,10 @@ def test_encoder_of_a_wafer(encoder: Model, tmp_path: Path) -> None:
     """Block normalisation, arrangement, convolution and four outputs, without a multiplier."""
     contract = encoder.contract
     graph = from_keras(encoder.load(), contract)
-    circuit = trace(contract, graph)
+    target = load_target("econ-t")
+    circuit = trace(contract, graph, target)
     assert 7 not in {op.opcode for op in circuit.logic.ops}, "a product of two variables"
-    design = write_design(circuit, TARGET, tmp_path / "rtl", name="encoder")
+    design = write_design(circuit, target, tmp_path / "rtl", name="encoder")
     rng = np.random.default_rng(9)
     events = rng.integers(0, 1 << rng.integers(0, 11, (4000, 48)))
     extremes = extreme_events(contract, random=4000)
