@@ -22,18 +22,30 @@ settings.register_profile("zerobias", deadline=None, derandomize=True, database=
 settings.load_profile("zerobias")
 
 
-@pytest.fixture(scope="session")
-def shelf_with_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's models folder that holds the tiny model with weights."""
+def _shelf_with(name: str, root: Path) -> Path:
+    """The folder ``root`` as a user's models folder that holds a test model with weights."""
     from zerobias.zoo import collect_weights, find_model, write_weights
 
-    root = tmp_path_factory.mktemp("models")
-    shutil.copytree(Path(__file__).parent / "data" / "models" / "tiny", root / "tiny")
-    model = find_model("tiny", root)
+    shutil.copytree(Path(__file__).parent / "data" / "models" / name, root / name)
+    model = find_model(name, root)
     write_weights(
         model.weights_path("quantised"), collect_weights(model.module.train(model.spec, None).quantised)
     )
     return root
+
+
+@pytest.fixture(scope="session")
+def shelf_with_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's models folder that holds the tiny model with weights."""
+    return _shelf_with("tiny", tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The tiny encoder of a wafer, with weights: four outputs."""
+    from zerobias.zoo import find_model
+
+    return find_model("encoder", _shelf_with("encoder", tmp_path_factory.mktemp("encoders")))
 
 
 @pytest.fixture

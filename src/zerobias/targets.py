@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zerobias.errors import SpecError
 from zerobias.shelves import shelf
@@ -42,6 +43,8 @@ class Target(_Spec):
 
     ``cell_delay`` is the delay of the part's logic cells over those of Artix-7, speed grade -1, for static
     timing (:mod:`zerobias.rtl.arcs`).
+    ``capacity`` is None for an ASIC, which is as large as its design: ``part`` is then the FPGA that stands
+    for it in estimates, netlists and timing.
     """
 
     name: str
@@ -51,9 +54,16 @@ class Target(_Spec):
     clock_mhz: float = Field(gt=0)
     bx_ns: float = Field(default=25.0, gt=0)
     cell_delay: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    capacity: Capacity
+    capacity: Capacity | None = None
     ceilings: Ceilings
     source: str
+
+    @model_validator(mode="after")
+    def _shares_are_of_something(self) -> Self:
+        shares = [key for key in self.ceilings.model_dump(exclude_none=True) if key.endswith("_percent")]
+        if shares and self.capacity is None:
+            raise ValueError(f"ceiling {shares[0]} is a share of a capacity: declare one, or leave it out")
+        return self
 
     @property
     def clock_ns(self) -> float:
@@ -82,7 +92,8 @@ class Target(_Spec):
                     f"ceiling {key} = {value:g} loosens target {self.name} ({own:g}): "
                     f"a model may only tighten it, give at most {own:g}"
                 )
-        return self.model_copy(update={"ceilings": self.ceilings.model_copy(update=given)})
+        ceilings = self.ceilings.model_dump() | given
+        return validate({**self.model_dump(), "ceilings": ceilings}, Target, f"target {self.name}")
 
 
 def target_names() -> tuple[str, ...]:

@@ -30,13 +30,14 @@ def test_firmware_is_exact_and_inside_its_budget(name: str, tmp_path: Path) -> N
     assert report.agreement.extremes > 100_000
     assert {row.metric for row in report.hardware} == {"latency", "ii", "lut", "ff", "dsp", "bram"}
     assert all(row.source == "estimate" and row.method for row in report.hardware)
-    assert report.physics is not None
-    assert report.physics.quantisation is not None
-    assert report.physics.quantisation.mean.value > -0.01
-    assert json.loads((build.folder / "report.json").read_text()) == report.model_dump(mode="json")
-
     golden = read_golden(model.folder / "golden" / "golden.npz")
-    np.testing.assert_array_equal(run_csim(build.folder / "csim", golden.raw), golden.score)
+    shape = golden.score.shape[1:]
+    np.testing.assert_array_equal(run_csim(build.folder / "csim", golden.raw, shape), golden.score)
+    assert (report.physics is None) == bool(shape), "an AUC needs one score"
+    if report.physics is not None:
+        assert report.physics.quantisation is not None
+        assert report.physics.quantisation.mean.value > -0.01
+    assert json.loads((build.folder / "report.json").read_text()) == report.model_dump(mode="json")
 
     steps.clear()
     again = build_firmware(model, tmp_path, steps.append)

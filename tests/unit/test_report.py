@@ -211,6 +211,21 @@ def test_terminal_text() -> None:
     )
 
 
+def test_asic_has_no_share_of_a_chip() -> None:
+    econ = load_target("econ-t")
+    lut = budgeted(econ, "rtl", "lut", 4332.0, "yosys", "toy")
+    assert (lut.budget, lut.ok) == (None, None)
+    made = report(
+        target=econ, deployed="rtl", hardware=(lut, budgeted(econ, "rtl", "ii", 1.0, "rtl-sim", "toy"))
+    )
+    assert made.budgets == ("latency", "ii")
+    console = Console(width=110, record=True, color_system=None, file=io.StringIO())
+    console.print(render(made, econ))
+    text = console.export_text()
+    assert "4,332 LUT" in text
+    assert "of the chip" not in text
+
+
 def test_terminal_names_what_was_not_measured() -> None:
     console = Console(width=110, record=True, color_system=None, file=io.StringIO())
     console.print(render(report(hardware=without("ii", rows("vivado"))), UGT))

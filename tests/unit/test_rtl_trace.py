@@ -193,6 +193,24 @@ def test_constant_score_is_refused() -> None:
         trace(contract, graph_of(contract, layer, Cast(FixedType(8, 6))))
 
 
+def test_score_of_several_values() -> None:
+    """The second sum contains the first; the third is the first again; two values never change."""
+    contract = contract_of(3)
+    kernel = np.array([[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0, 1, 0, 0, 0]])
+    layer = Dense(kernel, FixedType(4, 2), np.array([0, 0, 0, 3, -2]), FixedType(6, 4))
+    graph = graph_of(contract, layer, Cast(FixedType(20, 14)))
+    assert graph.score_shape == (5,)
+    raw = extreme_events(contract, random=500, corners=10)
+    want = graph.evaluate(contract.scale(raw))
+    assert want.shape == (len(raw), 5)
+    circuit = trace(contract, graph)
+    assert circuit.constants == {3: 3 * 2**4, 4: -2 * 2**4}
+    np.testing.assert_array_equal(circuit.predict(raw), want)
+    assert circuit.predict(raw[:0]).shape == (0, 5)
+    read = {source for op in circuit.logic.ops for source in op.input_ids}
+    assert read.isdisjoint(circuit.logic.out_idxs), "the pipeline moves results into its last stage"
+
+
 def test_values_that_are_too_wide_are_refused() -> None:
     contract = contract_of(1)
     ops = [Square(), Square(), Square(), Square(), Cast(FixedType(60, 40))]

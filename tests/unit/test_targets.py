@@ -65,6 +65,7 @@ def test_shipped_targets() -> None:
         5,
     )
     assert ugt.clocks_per_bx == pytest.approx(6)
+    assert ugt.capacity is not None
     assert ugt.capacity.lut == 433_200
 
 
@@ -81,18 +82,22 @@ def test_chips_of_the_targets(name: str, part: str, clock_mhz: float, capacity: 
     target = load_target(name)
     assert target.part.startswith(part)
     assert target.clock_mhz == clock_mhz
+    assert target.capacity is not None
     assert tuple(target.capacity.model_dump().values()) == capacity
 
 
 @pytest.mark.parametrize("name", target_names())
 def test_every_target_limits_latency_interval_and_logic(name: str) -> None:
-    ceilings = load_target(name).ceilings
-    assert None not in (ceilings.latency_ns, ceilings.ii_bx, ceilings.lut_percent)
+    target = load_target(name)
+    assert None not in (target.ceilings.latency_ns, target.ceilings.ii_bx)
+    assert (target.ceilings.lut_percent is None) == (target.capacity is None)
     assert "own ceiling" in load_target(name).source  # which figures are nobody else's
 
 
 def test_unknown_target_lists_the_known() -> None:
-    with pytest.raises(SpecError, match=r"no target named 'vu9p': known are ctp7, ugt, xcvu13p, xcvu9p$"):
+    with pytest.raises(
+        SpecError, match=r"no target named 'vu9p': known are ctp7, econ-t, ugt, xcvu13p, xcvu9p$"
+    ):
         load_target("vu9p")
 
 
@@ -104,3 +109,12 @@ def test_a_ceiling_may_only_be_tightened() -> None:
         ugt.tightened({"latency_ns": 51})
     with pytest.raises(SpecError, match="ceiling 'power' is unknown"):
         ugt.tightened({"power": 1})
+
+
+def test_an_asic_has_no_capacity_to_share() -> None:
+    econ = load_target("econ-t")
+    assert econ.capacity is None
+    assert (econ.clock_ns, econ.tightened({"latency_ns": 75}).ceilings.latency_ns) == (25, 75)
+    for share in ({"lut_percent": 5}, {"dsp_percent": 0}):
+        with pytest.raises(SpecError, match=f"ceiling {min(share)} is a share of a capacity: declare one"):
+            econ.tightened(share)

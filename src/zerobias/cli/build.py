@@ -253,8 +253,10 @@ def _headroom_row(row: Headroom) -> HeadroomRow:
 
 
 def _physics(model: Model, graph: Graph, events: EventSet, sample: str) -> PhysicsTable | None:
-    """The physics table on the test split; None when the sample holds no signal."""
+    """The physics table on the test split; None without a signal, or for a score of several values."""
     contract = model.contract
+    if graph.score_shape:
+        return None
     floating = model.load(quantised=False) if model.weights_path("float").is_file() else None
 
     def scores(part: EventSet) -> dict[str, Any]:

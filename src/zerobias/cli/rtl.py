@@ -87,7 +87,8 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
 def _check_circuit(model: Model, graph: Graph, circuit: Circuit) -> None:
     """Raise ``GateError`` unless the traced circuit equals the reference on all extremes."""
     raw = extreme_events(model.contract)
-    wrong = np.flatnonzero(circuit.predict(raw) != graph.evaluate(shaped(model.contract, graph, raw)))
+    differs = circuit.predict(raw) != graph.evaluate(shaped(model.contract, graph, raw))
+    wrong = np.flatnonzero(differs.reshape(len(raw), -1).any(axis=1))
     if len(wrong):
         raise GateError(
             f"the traced circuit differs from the integer reference on {len(wrong)} of {len(raw)} extremes, "

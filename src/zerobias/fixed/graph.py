@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ class Headroom:
 
 
 class Graph:
-    """Nodes in topological order; the first is the input, the last the score.
+    """Nodes in topological order; the first is the input, the last the score, of one value or several.
 
     Raises ``UnsupportedError`` when names repeat or an input is not defined before its use.
     """
@@ -82,15 +83,23 @@ class Graph:
                 results[node.name] = node.op.evaluate(*(results[name] for name in node.inputs))
         return results
 
+    @cached_property
+    def score_shape(self) -> tuple[int, ...]:
+        """Shape of an event's score: () for one value, (n,) for several, in C order."""
+        nothing = np.zeros((1, *self.input.shape), dtype=np.int64)
+        size = self.trace(nothing)[self.output].value.size
+        return () if size == 1 else (size,)
+
     def evaluate(self, scaled: IntArray) -> IntArray:
-        """Score integers (events,) in LSBs of the output type, for inputs (events, ...)."""
+        """Score integers (events, *score_shape) in LSBs of the output type, for inputs (events, ...)."""
         step = max(_CHUNK // math.prod(self.input.shape), 1)
 
         def scores(start: int) -> IntArray:
-            return self.trace(scaled[start : start + step])[self.output].value.reshape(-1)
+            part = scaled[start : start + step]
+            return self.trace(part)[self.output].value.reshape(len(part), *self.score_shape)
 
         if len(scaled) <= step:
-            return scores(0) if len(scaled) else np.zeros(0, dtype=np.int64)
+            return scores(0) if len(scaled) else np.zeros((0, *self.score_shape), dtype=np.int64)
         # Threads that each do their own matrix products beat products that are spread over threads.
         with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(os.cpu_count()) as pool:
             return np.concatenate(list(pool.map(scores, range(0, len(scaled), step))))

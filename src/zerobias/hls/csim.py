@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -83,8 +84,8 @@ def _compiler() -> str:
     return found
 
 
-def run_csim(program: Path, raw: IntArray) -> IntArray:
-    """Score integers (events,) of raw hardware integers (events, features).
+def run_csim(program: Path, raw: IntArray, score_shape: tuple[int, ...] = ()) -> IntArray:
+    """Score integers (events, *score_shape) of raw hardware integers (events, features).
 
     Raises ``ToolError`` when the program fails.
     """
@@ -100,9 +101,9 @@ def run_csim(program: Path, raw: IntArray) -> IntArray:
         with ThreadPoolExecutor(_WORKERS) as pool:
             results = list(pool.map(one, range(len(parts))))
     scores = np.concatenate(results) if results else np.zeros(0, dtype=np.int64)
-    if len(scores) != len(raw):
+    if len(scores) != len(raw) * math.prod(score_shape):
         raise ToolError(f"{program.name} gave {len(scores)} scores for {len(raw)} events; run `make clean`")
-    return scores
+    return scores.reshape(len(raw), *score_shape)
 
 
 def trace_csim(project: HlsProject, raw: IntArray) -> dict[str, NDArray[np.float64]]:
@@ -134,7 +135,7 @@ def _instrument(source: str) -> str:
         if match is None:
             continue
         outputs = re.findall(r"\blayer\d+_out\b", match["args"])
-        declared = outputs and re.search(rf"_t {outputs[-1]}\[\d+\];", source)
+        declared = outputs and re.search(rf"_t {outputs[-1]}\[[\d*]+\];", source)
         if declared:
             lines.append(f'{match["indent"]}ZEROBIAS_TRACE_LAYER("{match["name"]}", {outputs[-1]});')
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ import numpy as np
 
 from zerobias.contract import FixedType, IntArray
 from zerobias.errors import SpecError
-from zerobias.fixed import Conv, Dense, Graph
+from zerobias.fixed import Cast, Conv, Dense, Graph
 from zerobias.hls.project import HlsProject
 
 __all__ = ["suspect"]
@@ -19,10 +19,12 @@ def suspect(project: HlsProject, graph: Graph, low: IntArray, high: IntArray, la
     """What the project's sources of ``layer`` say otherwise than the graph, or an empty string.
 
     Weights and biases are read back from the headers; the accumulator type is held against the
-    range that inputs in [low, high] can reach.
+    range that inputs in [low, high] can reach. Behind the cast of a layer's result is that layer.
     """
-    node = next((n for n in graph if n.name == layer), None)
-    op = node.op if node is not None else None
+    nodes = {node.name: node for node in graph}
+    while layer in nodes and isinstance(nodes[layer].op, Cast):
+        (layer,) = nodes[layer].inputs
+    op = nodes[layer].op if layer in nodes else None
     dense = op.dense if isinstance(op, Conv) else op
     if not isinstance(dense, Dense):
         return ""

@@ -113,6 +113,7 @@ def write_project(
                 "INPUT_T": inputs[0].type.name,
                 "RESULT_T": hls_model.get_output_variables()[0].type.name,
                 "SCORE_T": str(graph.output_type),
+                **_score_port(graph.score_shape),
                 "PIPELINE": "DATAFLOW" if _dataflow(spec) else f"PIPELINE II={spec.hls.reuse_factor}",
                 "PART": target.part,
                 "CLOCK_NS": f"{target.clock_ns:.4f}",
@@ -217,6 +218,37 @@ def _type_the_input(layers: list[Any], source: str, node: dict[str, Any]) -> lis
         "output_keras_tensor_names": [f"{tensor}_typed"],
     }
     return [*layers[: position + 1], node, *layers[position + 1 :]]
+
+
+def _score_port(shape: tuple[int, ...]) -> dict[str, str]:
+    """C++ of the score, one value or an array: the top function's last parameter and what is done with it."""
+    write = ["const int64_t bits = integer({});", "fwrite(&bits, sizeof(bits), 1, output);"]
+    if not shape:
+        return {
+            "N_OUTPUTS": "1",
+            "TIMES": "",
+            "SCORE_PORT": "&score",
+            "SCORE": "score",
+            "STORE": "score = result[0];",
+            "WRITE": "\n        ".join(write).format("score"),
+        }
+    size = shape[0]
+    store = [
+        "#pragma HLS ARRAY_PARTITION variable=score complete dim=0",
+        "for (int i = 0; i < {}; i++) {{",
+        "    #pragma HLS UNROLL",
+        "    score[i] = result[i];",
+        "}}",
+    ]
+    each = ["for (const auto &value : score) {{", *(f"    {line}" for line in write), "}}"]
+    return {
+        "N_OUTPUTS": str(size),
+        "TIMES": f" x {size}",
+        "SCORE_PORT": f"score[{size}]",
+        "SCORE": f"score[{size}]",
+        "STORE": "\n    ".join(store).format(size),
+        "WRITE": "\n        ".join(each).format("value"),
+    }
 
 
 def _render(folder: Path, values: Mapping[str, str]) -> None:

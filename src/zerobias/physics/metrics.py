@@ -26,13 +26,16 @@ _ROUNDING = 1e-9
 class Sample:
     """Scores (events,) and weights (events,) of one class of events.
 
-    Raises ``DataError`` when empty, of unequal length, not finite, or without positive weight.
+    Raises ``DataError`` when empty, of unequal length, not finite, without positive weight, or when an event
+    has several scores.
     """
 
     score: NDArray[np.generic]
     weight: _Array
 
     def __post_init__(self) -> None:
+        if np.ndim(self.score) != 1:
+            raise DataError(f"scores of shape {np.shape(self.score)}: an AUC needs one score an event")
         if len(self.score) != len(self.weight) or not len(self.score):
             raise DataError(
                 f"{len(self.score)} scores and {len(self.weight)} weights: give one weight an event"

@@ -151,16 +151,18 @@ def _ceilings(target: Target) -> dict[Metric, float | None]:
     """The target's ceilings in the units of the rows; None where it has none."""
     ceilings, capacity = target.ceilings, target.capacity
 
-    def share(percent: float | None, total: int) -> float | None:
-        return None if percent is None else percent / 100 * total
+    def share(percent: float | None, resource: str) -> float | None:
+        if percent is None or capacity is None:
+            return None
+        return percent / 100 * int(getattr(capacity, resource))
 
     return {
         "latency": ceilings.latency_ns,
         "ii": ceilings.ii_bx,
-        "lut": share(ceilings.lut_percent, capacity.lut),
-        "ff": share(ceilings.ff_percent, capacity.ff),
-        "dsp": share(ceilings.dsp_percent, capacity.dsp),
-        "bram": share(ceilings.bram_percent, capacity.bram36),
+        "lut": share(ceilings.lut_percent, "lut"),
+        "ff": share(ceilings.ff_percent, "ff"),
+        "dsp": share(ceilings.dsp_percent, "dsp"),
+        "bram": share(ceilings.bram_percent, "bram36"),
     }
 
 

@@ -105,6 +105,8 @@ def _note(row: HardwareRow, target: Target) -> str:
         return f"{row.value * target.clocks_per_bx:.0f} clocks"
     if row.metric == "clock":
         return f"{1e3 / row.value:.0f} MHz"
+    if target.capacity is None:
+        return ""
     total = {
         "lut": target.capacity.lut,
         "ff": target.capacity.ff,

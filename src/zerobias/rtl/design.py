@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -52,7 +53,8 @@ class RtlEstimate(_Part):
 
 class RtlDesign(_Part):
     """A written design; ``latency`` counts clocks from the edge that samples an event to the one at which
-    its score can be sampled, input and output registers included.
+    its score can be sampled, input and output registers included. ``score_shape`` is () for a score of one
+    value; of several the first lies in the lowest bits of ``out_score``.
 
     ``verilog`` and ``vhdl`` are the source files, relative to ``folder``, in the order of compilation;
     ``name`` is the top module. ``stage_ns`` is the longest planned delay of a stage.
@@ -69,11 +71,17 @@ class RtlDesign(_Part):
     in_bits: int
     fields: tuple[PortField, ...]
     score_type: TypeField
+    score_shape: tuple[int, ...] = ()
     verilog: tuple[str, ...]
     vhdl: tuple[str, ...]
     estimate: RtlEstimate
     alkaid: str
     digest: str
+
+    @property
+    def outputs(self) -> int:
+        """Number of values a score has."""
+        return math.prod(self.score_shape)
 
     def files(self, language: Language) -> tuple[Path, ...]:
         """Source files of one language, in the order of compilation."""
@@ -128,6 +136,7 @@ def write_design(
             in_bits=sum(field.width for field in fields),
             fields=fields,
             score_type=circuit.score_type,
+            score_shape=circuit.score_shape,
             verilog=names["verilog"],
             vhdl=names["vhdl"],
             estimate=RtlEstimate(
@@ -138,7 +147,9 @@ def write_design(
             alkaid=version("alkaid"),
             digest=state.hexdigest(),
         )
-        (fresh / _MANIFEST).write_text(json.dumps(design.model_dump(mode="json"), indent=1) + "\n")
+        (fresh / _MANIFEST).write_text(
+            json.dumps(design.model_dump(mode="json", exclude_defaults=True), indent=1) + "\n"
+        )
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(fresh, folder)
@@ -190,15 +201,8 @@ def _taken(circuit: Circuit, fields: tuple[PortField, ...]) -> list[str]:
 
 def _values(circuit: Circuit, name: str, stages: int, fields: tuple[PortField, ...]) -> dict[str, str]:
     """What the templates of the top level need."""
-    kind = circuit.score_type
-    signed, integer, frac = (int(v) for v in circuit.logic.out_qint[0].kif)
-    width = signed + integer + frac
-    left, right = kind.width - width - (kind.frac - frac), kind.frac - frac
-    fill = f"score[{width - 1}]" if signed else "1'b0"
-    parts = [f"{{{left}{{{fill}}}}}"] * (left > 0) + ["score"] + [f"{right}'b0"] * (right > 0)
-    high = f"score({width - 1})" if signed else "'0'"
-    vhdl = [f"({left - 1} downto 0 => {high})"] * (left > 0) + ["score"]
-    vhdl += [f"({right - 1} downto 0 => '0')"] * (right > 0)
+    kind, outputs = circuit.score_type, math.prod(circuit.score_shape)
+    width, parts, vhdl = _score(circuit)
     rows = [
         f"{f.low_bit + f.width - 1:>5}:{f.low_bit:<5} {'signed  ' if f.signed else 'unsigned'} {f.name}"
         for f in fields
@@ -211,10 +215,43 @@ def _values(circuit: Circuit, name: str, stages: int, fields: tuple[PortField, .
         "IN_HIGH": str(sum(f.width for f in fields) - 1),
         "RAW_HIGH": str(int(np.sum(circuit.logic.inp_kifs)) - 1),
         "SCORE_HIGH": str(width - 1),
-        "OUT_HIGH": str(kind.width - 1),
-        "SCORE_TYPE": str(kind),
+        "OUT_HIGH": str(outputs * kind.width - 1),
+        "SCORE_TYPE": str(kind) + f"; {outputs} of them, the first in the lowest bits" * (outputs > 1),
         "SCORE_VERILOG": f"{{{', '.join(parts)}}}",
         "SCORE_VHDL": " & ".join(vhdl),
         "FEATURES_V": "\n".join(f"// {row}" for row in rows),
         "FEATURES_VHDL": "\n".join(f"-- {row}" for row in rows),
     }
+
+
+def _score(circuit: Circuit) -> tuple[int, list[str], list[str]]:
+    """Bits of the core's result; the parts of ``out_score``, the highest first, in Verilog and in VHDL."""
+    kind, outputs = circuit.score_type, math.prod(circuit.score_shape)
+    types = [tuple(int(v) for v in qint.kif) for qint in circuit.logic.out_qint]
+    total = sum(map(sum, types))
+    verilog: list[str] = []
+    vhdl: list[str] = []
+    low = 0
+    for position in range(outputs):
+        if position in circuit.constants:
+            bits = f"{circuit.constants[position] & ((1 << kind.width) - 1):0{kind.width}b}"
+            verilog.insert(0, f"{kind.width}'b{bits}")
+            vhdl.insert(0, f'"{bits}"')
+            continue
+        signed, integer, frac = types.pop(0)
+        high = low + signed + integer + frac - 1
+        left, right = kind.integer - signed - integer, kind.frac - frac
+        taken = (
+            ("score", "score")
+            if high - low == total - 1
+            else (f"score[{high}:{low}]", f"score({high} downto {low})")
+        )
+        fill = (f"score[{high}]", f"score({high})") if signed else ("1'b0", "'0'")
+        verilog[:0] = [*[f"{{{left}{{{fill[0]}}}}}"] * (left > 0), taken[0], *[f"{right}'b0"] * (right > 0)]
+        vhdl[:0] = [
+            *[f"({left - 1} downto 0 => {fill[1]})"] * (left > 0),
+            taken[1],
+            *[f"({right - 1} downto 0 => '0')"] * (right > 0),
+        ]
+        low = high + 1
+    return total, verilog, vhdl

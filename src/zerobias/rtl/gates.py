@@ -79,7 +79,7 @@ class GateSimulator:
 
 
 def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int = 0) -> IntArray:
-    """Score integers (events,) the netlist of ``design`` gives for raw integers (events, features).
+    """Score integers (events, *score_shape) of raw ones (events, features), by the netlist of ``design``.
 
     Each stream is reset, then fed events with random bubbles between them. Raises ``DataError`` without
     events and ``GateError`` when a score comes at another clock than the design's latency.
@@ -103,7 +103,7 @@ def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int
     data[offered, :, np.arange(streams)] = bits[order]
     simulator = GateSimulator(netlist, words, seed=seed)
     reset = np.arange(clocks) < _RESET_CLOCKS
-    found = np.zeros((clocks, streams), dtype=np.int64)
+    found = np.zeros((clocks, streams, design.outputs), dtype=np.int64)
     answered = np.zeros((clocks, streams), dtype=np.bool_)
     width = design.score_type.width
     worth = np.array([1 << k for k in range(width)], dtype=np.int64)
@@ -118,7 +118,8 @@ def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int
             }
         )
         answered[now] = _unpacked(outputs["out_valid"])[0]
-        found[now] = worth @ _unpacked(outputs["out_score"]).astype(np.int64)
+        bits_now = _unpacked(outputs["out_score"]).astype(np.int64)
+        found[now] = (worth @ bits_now.reshape(design.outputs, width, streams)).T
     answered[: _RESET_CLOCKS - 1] = False  # before the reset has worked
     expected = np.zeros_like(answered)
     expected[design.latency :] = valid[: clocks - design.latency]
@@ -129,15 +130,15 @@ def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int
             f"{stream}, {design.latency} clocks after in_valid {int(expected[now, stream])}; "
             "the valid chain is wrong"
         )
-    scores = np.zeros(len(raw), dtype=np.int64)
+    scores = np.zeros((len(raw), design.outputs), dtype=np.int64)
     scores[order] = found[offered + design.latency, np.arange(streams)]
-    return scores
+    return scores.reshape(len(raw), *design.score_shape)
 
 
 def check_gates(netlist: Netlist, design: RtlDesign, raw: IntArray, expected: IntArray) -> None:
-    """Raise ``GateError`` unless the netlist gives the ``expected`` scores (events,) of ``raw``."""
+    """Raise ``GateError`` unless the netlist gives the ``expected`` scores of ``raw``."""
     found = gate_scores(netlist, design, raw)
-    wrong = np.flatnonzero(found != expected)
+    wrong = np.flatnonzero((found != expected).reshape(len(raw), -1).any(axis=1))
     if len(wrong):
         first = int(wrong[0])
         raise GateError(

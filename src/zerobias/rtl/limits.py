@@ -20,7 +20,7 @@ def check_size(graph: Graph, target: Target) -> None:
     shapes = _shapes(graph)
     counts = {node.name: _products(node.op, [shapes[name] for name in node.inputs]) for node in graph}
     total, largest = sum(counts.values()), max(counts, key=lambda name: counts[name])
-    if total > target.capacity.lut:
+    if target.capacity is not None and total > target.capacity.lut:
         raise UnsupportedError(
             f"layer {largest}: {counts[largest]} products with non-zero weights (the network: {total}), "
             f"all in parallel, need at least as many LUTs and {target.part} has {target.capacity.lut}; "

@@ -45,8 +45,9 @@ _RESET, _EVENT = 2, 1
 class Simulation:
     """What the simulation measured.
 
-    ``scores`` (events,) in LSBs of the score type; ``latency`` in clocks, equal for all events; ``ii`` in
-    clocks, None for fewer than two events; ``lost`` events in flight that resets dropped, as they must.
+    ``scores`` (events, *score_shape) in LSBs of the score type; ``latency`` in clocks, equal for all events;
+    ``ii`` in clocks, None for fewer than two events; ``lost`` events in flight that resets dropped, as they
+    must.
     """
 
     scores: IntArray
@@ -72,7 +73,7 @@ def simulate(design: RtlDesign, raw: IntArray, *, seed: int = 0) -> Simulation:
     start = np.full(4, _RESET, dtype=np.uint8)
 
     whole = np.concatenate([start, np.full(len(raw), _EVENT, dtype=np.uint8), idle])
-    accepted, sampled, scores = _run(program, whole, events)
+    accepted, sampled, scores = _run(design, program, whole, events)
     latency = _latency(design, accepted, sampled)
     gaps = np.diff(sampled)
     ii = int(gaps.max()) if len(gaps) else None
@@ -80,7 +81,7 @@ def simulate(design: RtlDesign, raw: IntArray, *, seed: int = 0) -> Simulation:
     some = events[:_DISTURBED]
     bubbles = np.zeros(3 * len(some), dtype=np.uint8)
     bubbles[rng.choice(len(bubbles), len(some), replace=False)] = _EVENT
-    accepted, sampled, again = _run(program, np.concatenate([start, bubbles, idle]), some)
+    accepted, sampled, again = _run(design, program, np.concatenate([start, bubbles, idle]), some)
     _latency(design, accepted, sampled)
     _same(design, scores[: len(some)], again, "bubbles")
 
@@ -88,7 +89,7 @@ def simulate(design: RtlDesign, raw: IntArray, *, seed: int = 0) -> Simulation:
     where = rng.choice(len(resets), max(len(resets) // (3 * latency), 1), replace=False)
     resets[where] |= _RESET
     schedule = np.concatenate([start, resets, idle])
-    accepted, sampled, again = _run(program, schedule, some)
+    accepted, sampled, again = _run(design, program, schedule, some)
     edges = np.flatnonzero(schedule & _RESET)
     # An event leaves when no reset lies between its edge and the last one before its score is sampled.
     following = edges[np.minimum(np.searchsorted(edges, accepted, side="right"), len(edges) - 1)]
@@ -159,6 +160,7 @@ def _testbench(design: RtlDesign) -> str:
         "NAME": design.name,
         "IN_BITS": str(design.in_bits),
         "IN_WORDS": str(-(-design.in_bits // 32)),
+        "OUTPUTS": str(design.outputs),
         "OUT_BITS": str(design.score_type.width),
         "SIGNED": str(int(design.score_type.signed)),
     }
@@ -168,7 +170,7 @@ def _testbench(design: RtlDesign) -> str:
 
 
 def _run(
-    program: Path, schedule: NDArray[np.uint8], events: NDArray[np.uint32]
+    design: RtlDesign, program: Path, schedule: NDArray[np.uint8], events: NDArray[np.uint32]
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Edges that accepted an event, edges that sampled a score, the scores."""
     with tempfile.TemporaryDirectory(prefix="zerobias-") as scratch:
@@ -182,9 +184,9 @@ def _run(
             timeout_s=_RUN_S,
         )
         accepted = np.fromfile(paths[2], dtype="<i8").astype(np.int64)
-        records = np.fromfile(paths[3], dtype="<i8").astype(np.int64).reshape(-1, 2)
+        records = np.fromfile(paths[3], dtype="<i8").astype(np.int64).reshape(-1, 1 + design.outputs)
         records = records[records[:, 0] > 0]  # registers start at random values, edge 0 is the first reset
-    return accepted, records[:, 0], records[:, 1]
+    return accepted, records[:, 0], records[:, 1:].reshape(len(records), *design.score_shape)
 
 
 def _latency(design: RtlDesign, accepted: IntArray, sampled: IntArray) -> int:
@@ -204,7 +206,7 @@ def _latency(design: RtlDesign, accepted: IntArray, sampled: IntArray) -> int:
 
 
 def _same(design: RtlDesign, expected: IntArray, found: IntArray, cause: str) -> None:
-    wrong = np.flatnonzero(expected != found)
+    wrong = np.flatnonzero((expected != found).reshape(len(found), -1).any(axis=1))
     if len(wrong):
         raise GateError(
             f"{design.name}: {cause} change {len(wrong)} scores, first that of accepted event {wrong[0]} "

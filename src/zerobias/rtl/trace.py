@@ -7,7 +7,7 @@ graphs. Each operation of the reference has a rule here; a new one is registered
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from alkaid.trace import trace as collect
 from alkaid.trace.fixed_variable import FVariable
 from alkaid.trace.passes import _fast_optimize, add_surrogate, canonical_sort, topo_bandwidth_sort
 from alkaid.types import CombLogic
+from alkaid.types import Op as LogicOp
 
 from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.errors import UnsupportedError
@@ -63,6 +64,8 @@ Rule = Callable[[Any, list[Wires], int], Wires]
 """(operation, wires of its inputs, fractional bits of the first input) -> wires of its result."""
 
 _RULES: dict[type[Op], Rule] = {}
+_QUANTISE = 3
+"""alkaid's code of a cast; its data is a shift."""
 _MAX_BITS = 50
 """alkaid keeps bounds in float64: wider values would lose bits."""
 
@@ -71,23 +74,29 @@ _MAX_BITS = 50
 class Circuit:
     """Combinational logic from raw hardware integers to the score, exact for every admitted raw value.
 
-    ``low`` and ``high`` bound the raw integers; ``logic`` is alkaid's program. Cut it into a pipeline with
-    :func:`zerobias.rtl.write_design`, as often as wanted.
+    ``logic`` is alkaid's program. Cut it into a pipeline with :func:`zerobias.rtl.write_design`, as often as
+    wanted. ``score_shape`` is () for a score of one value, else (n,); ``constants`` are the integers of those
+    values that never change, by position: the program gives the others, in order.
     """
 
     contract: Contract
     logic: CombLogic
     score_type: FixedType
+    score_shape: tuple[int, ...]
+    constants: Mapping[int, int]
 
     def predict(self, raw: IntArray) -> IntArray:
-        """Score integers (events,) of raw hardware integers (events, features), by alkaid's interpreter."""
+        """Score integers (events, *score_shape) of raw hardware integers (events, features), by alkaid's
+        interpreter."""
         if not len(raw):
-            return np.zeros(0, dtype=np.int64)
+            return np.zeros((0, *self.score_shape), dtype=np.int64)
         # The interpreter fills blocks of 16 with zeros, which a table may not hold: fill them here.
         whole = np.concatenate([raw, np.repeat(raw[-1:], -len(raw) % 16, axis=0)]).astype(np.float64)
-        real = self.logic.predict(whole, n_threads=1).reshape(-1)[: len(raw)]
+        real = self.logic.predict(whole, n_threads=1).reshape(len(whole), -1)[: len(raw)]
         scores: IntArray = np.rint(real * 2.0**self.score_type.frac).astype(np.int64)
-        return scores
+        for position, value in sorted(self.constants.items()):
+            scores = np.insert(scores, position, value, axis=1)
+        return scores.reshape(len(raw), *self.score_shape)
 
 
 def traces(*kinds: type[Op]) -> Callable[[Rule], Rule]:
@@ -133,13 +142,17 @@ def trace(contract: Contract, graph: Graph, target: Target | None = None) -> Cir
                 "cast them to a narrower type first"
             )
         results[node.name] = values
-    score = results[graph.output].reshape(-1)
-    if len(score) != 1 or is_constant(score[0]):
+    score = list(results[graph.output].reshape(-1))
+    kind = graph.output_type
+    constants = {i: round(wire.low / kind.lsb) for i, wire in enumerate(score) if is_constant(wire)}
+    varying = [wire for i, wire in enumerate(score) if i not in constants]
+    if not varying:
         raise UnsupportedError(
-            f"layer {graph.output}: {'it has several values' if len(score) != 1 else 'it is constant'}, "
-            "a circuit needs one score that depends on the input; mend the network"
+            f"layer {graph.output}: it is constant, a circuit needs a score that depends on the input; "
+            "mend the network"
         )
-    return Circuit(contract, _optimised(collect(inputs, list(score), optimize=False)), graph.output_type)
+    logic = _apart(_optimised(collect(inputs, varying, optimize=False)))
+    return Circuit(contract, logic, kind, graph.score_shape, constants)
 
 
 def _scaled(contract: Contract, raw: list[FVariable]) -> Wires:
@@ -329,3 +342,18 @@ def _optimised(logic: CombLogic) -> CombLogic:
     """
     logic = _fast_optimize(logic)
     return topo_bandwidth_sort(canonical_sort(add_surrogate(logic)))
+
+
+def _apart(logic: CombLogic) -> CombLogic:
+    """Every result as an operation that no other one reads: the pipeline puts results into its last stage.
+
+    A result that is read is passed on by a cast to its own type, which takes no logic.
+    """
+    read = {source for op in logic.ops for source in op.input_ids}
+    ops, places = list(logic.ops), list(logic.out_idxs)
+    for position, place in enumerate(places):
+        if place in read:
+            op = ops[place]
+            places[position] = len(ops)
+            ops.append(LogicOp((place,), _QUANTISE, (0,), op.qint, op.latency, 0.0))
+    return logic._replace(ops=ops, out_idxs=places)

@@ -67,9 +67,10 @@ def score_files(
 ) -> Scored:
     """Score every event of ``files``, of any layout the readers know, into the HDF5 file ``output``.
 
-    One row an event, in order: ``score`` (the integer reference's), ``file`` (index), ``row`` in that file,
-    ``npu`` (0 where the file has none) and, where the files are zerobias', ``weight``, ``process`` and
-    ``split``. The attributes are those of :class:`Scored`; the file's SHA-256 is written beside it.
+    One row an event, in order: ``score`` (the integer reference's, one value or several), ``file`` (index),
+    ``row`` in that file, ``npu`` (0 where the file has none) and, where the files are zerobias', ``weight``,
+    ``process`` and ``split``. The attributes are those of :class:`Scored`; the file's SHA-256 is written
+    beside it.
 
     Finished chunks lie in ``folder``, which is kept; without one they lie in ``output``.chunks until the
     file is written. ``run``: where the chunks are made. Raises ``DataError`` when a file is given twice, is
@@ -120,23 +121,24 @@ def _merge(model: Model, files: tuple[ScoredFile, ...], paths: Sequence[Path], o
     done = 0
     # As event files: the oldest format keeps no times, so that the same scores are the same bytes.
     with replacing(output) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
-        for name, kind in columns.items():
-            file.create_dataset(
-                name,
-                (total,),
-                kind,
-                chunks=(min(total, 1 << 14),),
-                compression="gzip",
-                shuffle=True,
-                track_times=False,
-            )
         for part, index, row in _parts(files, paths):
             names += [name for name in part["process_names"].tolist() if name not in names]
             place = np.array([names.index(name) for name in part["process_names"].tolist()], np.uint8)
             part["process"] = place[part["process"]]
             part["file"] = np.full(len(part["score"]), index, np.uint16)
             part["row"] = np.arange(row, row + len(part["score"]), dtype=np.uint64)
-            for name in columns:
+            for name, kind in columns.items():
+                if not done:
+                    shape = part[name].shape[1:]  # () but for a score of several values
+                    file.create_dataset(
+                        name,
+                        (total, *shape),
+                        kind,
+                        chunks=(min(total, 1 << 14), *shape),
+                        compression="gzip",
+                        shuffle=True,
+                        track_times=False,
+                    )
                 file[name][done : done + len(part["score"])] = part[name]
             done += len(part["score"])
             score_type = str(part["score_type"])

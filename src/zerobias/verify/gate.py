@@ -21,8 +21,8 @@ _TRACED_EVENTS = 32
 class Implementation:
     """One way to compute the score.
 
-    ``score``: raw integers (events, features) -> score integers (events,). ``trace``: the same events
-    -> each layer's output values in order, keyed by the layer's name, with the name of the graph's
+    ``score``: raw integers (events, features) -> score integers (events, *score_shape). ``trace``: the same
+    events -> each layer's output values in order, keyed by the layer's name, with the name of the graph's
     node they must equal (the network's input is ``"contract"``). ``suspect``: name of a diverging
     layer -> what in this implementation differs from the reference there, or an empty string.
     """
@@ -35,7 +35,10 @@ class Implementation:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """What went wrong in one implementation; ``lsb`` is the largest distance in score LSBs."""
+    """What went wrong in one implementation; ``lsb`` is the largest distance in score LSBs.
+
+    ``outputs``: where a score has several values, those that differ, the worst one first.
+    """
 
     implementation: str
     count: int
@@ -45,13 +48,20 @@ class Disagreement:
     lsb: int
     layer: str
     cause: str
+    outputs: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return (
             f"{self.implementation} differs from the reference in {self.count} events; worst is event "
-            f"{self.worst_event}: {self.found} instead of {self.expected} ({self.lsb} LSB); "
+            f"{self.worst_event}{self._output()}: {self.found} instead of {self.expected} ({self.lsb} LSB); "
             f"first diverging layer: {self.layer}; {self.cause}"
         )
+
+    def _output(self) -> str:
+        if not self.outputs:
+            return ""
+        others = ", ".join(map(str, sorted(self.outputs[1:])))
+        return f", output {self.outputs[0]}" + f" (also different: {others})" * bool(others)
 
 
 @dataclass(frozen=True)
@@ -95,11 +105,11 @@ def compare(
         found = implementation.score(raw)
         if found.shape != expected.shape:
             raise DataError(
-                f"{implementation.name} gave {found.shape} scores for {len(raw)} events: give one each"
+                f"{implementation.name} gave {found.shape} scores for {len(raw)} events: "
+                f"give {expected.shape[1:] or 'one'} each"
             )
-        wrong = np.flatnonzero(found != expected)
-        if len(wrong):
-            disagreements.append(_explain(contract, graph, implementation, raw, expected, found, wrong))
+        if (found != expected).any():
+            disagreements.append(_explain(contract, graph, implementation, raw, expected, found))
     names = ("reference", *(i.name for i in implementations))
     return Verdict(len(events), len(extremes), names, tuple(disagreements))
 
@@ -111,10 +121,11 @@ def _explain(
     raw: IntArray,
     expected: IntArray,
     found: IntArray,
-    wrong: IntArray,
 ) -> Disagreement:
-    distance = np.abs(found[wrong] - expected[wrong])
-    worst = int(wrong[distance.argmax()])
+    distance = np.abs(found - expected).reshape(len(raw), -1)
+    worst, output = (int(v) for v in np.unravel_index(distance.argmax(), distance.shape))
+    wrong = np.flatnonzero(distance.any(axis=1))
+    outputs = [output, *(int(v) for v in np.flatnonzero(distance.any(axis=0)) if v != output)]
     sample = raw[np.unique(np.concatenate([[worst], wrong[:_TRACED_EVENTS]]))]
     scaled = contract.scale(sample)
     inner = graph.trace(scaled.reshape(len(scaled), *graph.input.shape))
@@ -135,11 +146,12 @@ def _explain(
         implementation=implementation.name,
         count=len(wrong),
         worst_event=worst,
-        expected=int(expected[worst]),
-        found=int(found[worst]),
+        expected=int(expected[worst].reshape(-1)[output]),
+        found=int(found[worst].reshape(-1)[output]),
         lsb=int(distance.max()),
         layer=layer,
         cause=cause,
+        outputs=tuple(outputs) if graph.score_shape else (),
     )
 
 

@@ -21,7 +21,7 @@ _RANDOM = 500
 
 @dataclass(frozen=True)
 class Golden:
-    """Raw integers (events, features) and the score integers (events,) they must give."""
+    """Raw integers (events, features) and the score integers (events, *score_shape) they must give."""
 
     raw: IntArray
     score: IntArray
@@ -55,6 +55,8 @@ def write_golden(path: Path, golden: Golden) -> str:
         old = read_golden(path)
         if old.raw.shape != golden.raw.shape or (old.raw != golden.raw).any():
             change = f"inputs changed ({len(old.raw)} events before, {len(golden.raw)} now)"
+        elif old.score.shape != golden.score.shape:
+            change = f"scores of shape {golden.score.shape[1:]} in place of {old.score.shape[1:]}"
         else:
             distance = np.abs(old.score - golden.score)
             count = int(np.count_nonzero(distance))
@@ -63,5 +65,7 @@ def write_golden(path: Path, golden: Golden) -> str:
                 if count
                 else "nothing changed"
             )
-    write_weights(path, {"raw": golden.raw.astype(np.int16), "score": golden.score.astype(np.int32)})
+    narrow = abs(golden.raw).max(initial=0) < 2**15
+    raw = golden.raw.astype(np.int16 if narrow else np.int32)
+    write_weights(path, {"raw": raw, "score": golden.score.astype(np.int32)})
     return change

@@ -56,10 +56,8 @@ def keras_implementation(model: keras.Model, contract: Contract, graph: Graph) -
 
     def score(events: IntArray) -> IntArray:
         shaped = events.reshape(len(events), *model.inputs[0].shape[1:]).astype(np.int32)
-        counts = (
-            np.asarray(whole.predict(shaped, batch_size=_BATCH, verbose=0), dtype=np.float64).reshape(-1)
-            * 2.0**graph.output_type.frac
-        )
+        values = np.asarray(whole.predict(shaped, batch_size=_BATCH, verbose=0), dtype=np.float64)
+        counts = values.reshape(len(events), *graph.score_shape) * 2.0**graph.output_type.frac
         integer = np.rint(counts)
         return np.where(counts == integer, integer, _NOT_AN_INTEGER).astype(np.int64)
 
@@ -87,7 +85,7 @@ def csim_implementation(project: HlsProject, contract: Contract, graph: Graph) -
 
     return Implementation(
         name="csim",
-        score=lambda raw: run_csim(program, raw),
+        score=lambda raw: run_csim(program, raw, graph.score_shape),
         trace=trace,
         suspect=lambda layer: suspect(project, graph, *contract.box, layer),
     )
