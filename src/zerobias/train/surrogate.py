@@ -31,10 +31,10 @@ class SurrogateRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    filters: int = Field(16, ge=1)
+    filters: int = Field(32, ge=1)
     kernel: int = Field(3, ge=1)
-    convolutions: int = Field(3, ge=1)
-    units: int = Field(32, ge=1)
+    convolutions: int = Field(2, ge=1)
+    units: int = Field(64, ge=1)
     epochs: int = Field(16, ge=1)
     batch: int = Field(64, ge=2)
     learning_rate: float = Field(3e-3, gt=0)
