@@ -82,6 +82,7 @@ def test_bad_requests_for_pairs(here: Any, tmp_path: Path) -> None:
     for wrong, text in (
         ({"pairs": 5, "decoded_share": 1.0}, "5 real-decoded pairs are wanted: there are 4; ask for fewer"),
         ({"pairs": 7, "decoded_share": 0.0}, "7 real-real pairs are wanted: there are 6; ask for fewer"),
+        ({"pairs": 0, "decoded_share": 0.5}, "pairs is 0: at least one pair is needed"),
         ({"pairs": 2, "decoded_share": 1.5}, "decoded_share is 1.5: it is a fraction between 0 and 1"),
     ):
         with pytest.raises(SpecError, match=text):

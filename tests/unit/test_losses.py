@@ -20,7 +20,7 @@ def images(seed: int, count: int = 5) -> NDArray[np.float32]:
     return np.maximum(rng.normal(0.2, 1.0, (count, CELLS)), 0).astype(np.float32)
 
 
-def quarter_turns() -> list[list[int]]:
+def turns_by_a_third() -> list[list[int]]:
     """Cell each cell comes to when the wafer is turned by 0, 120 and 240 degrees."""
     turns = []
     for angle in np.radians([0.0, 120.0, 240.0]):
@@ -35,7 +35,7 @@ def super_cells() -> set[frozenset[int]]:
     """Every 2 x 2 window of the 8 x 8 image that is all sensor, in each of the wafer's three positions."""
     image = arrange_8x8(np.arange(CELLS))
     found = set()
-    for row, column, turn in product(range(7), range(7), quarter_turns()):
+    for row, column, turn in product(range(7), range(7), turns_by_a_third()):
         window = slice(row, row + 2), slice(column, column + 2)
         if MASK_8X8[window].all():
             found.add(frozenset(turn[cell] for cell in image[window].ravel()))
