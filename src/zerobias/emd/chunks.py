@@ -34,7 +34,8 @@ def emd_in_chunks(
 
     Raises ``DataError`` as ``emd`` does, at once, and what ``run`` raises.
     """
-    images = np.stack(unit_pairs(first, second))
+    unit_pairs(first, second)
+    images = np.stack([first, second]).astype(np.float64)
     if not images.size:
         return np.empty(0)
     digest = hashlib.sha256(images.tobytes()).hexdigest()[:16]

@@ -41,7 +41,8 @@ def plausible_decodings(images: NDArray[Any], seed: int) -> Array:
 def _blurred(images: Array, rng: np.random.Generator) -> Array:
     width = np.exp(rng.uniform(np.log(0.2), np.log(3.0), len(images)))
     spread = np.exp(-0.5 * (DISTANCES / width[:, None, None]) ** 2)
-    return np.einsum("ni,nij->nj", images, spread / spread.sum(axis=2, keepdims=True))
+    blurred: Array = (images[:, None] @ (spread / spread.sum(axis=2, keepdims=True)))[:, 0]
+    return blurred
 
 
 def _super_cells(images: Array, rng: np.random.Generator) -> Array:
@@ -63,4 +64,5 @@ def _linear_code(images: Array, rng: np.random.Generator) -> Array:
     latent = (images - mean) @ components.T
     unit = np.abs(latent).max(axis=0, initial=np.finfo(float).tiny)
     steps = 2.0 ** rng.integers(2, 9, len(images))[:, None]
-    return np.maximum(mean + np.rint(latent / unit * steps) / steps * unit @ components, 0.0)
+    decoded: Array = np.maximum(mean + np.rint(latent / unit * steps) / steps * unit @ components, 0.0)
+    return decoded

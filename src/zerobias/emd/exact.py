@@ -77,4 +77,5 @@ def unit_images(images: NDArray[Any]) -> Array:
         raise DataError(
             f"image {empty[0]} has total charge 0: the EMD is of images with charge; leave empty ones out"
         )
-    return charges / total
+    units: Array = charges / total
+    return units

@@ -54,8 +54,8 @@ def make_pairs(
     a network in single precision their images are equal. The same ``seed`` gives the same pairs; ``folder``,
     ``run`` and ``progress`` are those of :func:`zerobias.emd.emd_in_chunks`.
 
-    Raises ``DataError`` for a wrong shape or image, ``SpecError`` for a share that is not one and for more
-    pairs than there are.
+    Raises ``DataError`` for a wrong shape or image, ``SpecError`` for a share that is not one no pairs, and
+    more pairs than there are.
     """
     if decoded.ndim != 3 or decoded.shape[1:] != real.shape:
         raise DataError(
@@ -64,6 +64,8 @@ def make_pairs(
         )
     if not 0 <= decoded_share <= 1:
         raise SpecError(f"decoded_share is {decoded_share}: it is a fraction between 0 and 1")
+    if pairs < 1:
+        raise SpecError(f"pairs is {pairs}: at least one pair is needed")
     real = unit_images(real)
     versions, count = decoded.shape[:2]
     with_decoded = round(pairs * decoded_share)

@@ -22,7 +22,7 @@ def draw(
         top, bottom = made.subplots(2, 1, sharex=True, height_ratios=[2, 1])
         limit = 1.05 * max(float(true.max()), float(predicted.max()))
         _, _, _, image = top.hist2d(
-            true, predicted, bins=120, range=[[0, limit], [0, limit]], cmin=1, norm="log", rasterized=True
+            true, predicted, bins=120, range=[[0, limit], [0, limit]], cmin=1, norm="log"
         )
         made.colorbar(image, ax=top, label="pairs")
         top.plot([0, limit], [0, limit], color="black", linewidth=1)

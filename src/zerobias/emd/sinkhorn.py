@@ -43,7 +43,8 @@ def sinkhorn(
         left = a / (right @ kernel)
         reached = left @ kernel
         if np.abs(right * reached - b).max(initial=0.0) <= tolerance:
-            return np.einsum("ni,ni->n", left @ (kernel * DISTANCES), right)
+            cost: NDArray[np.float64] = (left @ (kernel * DISTANCES) * right).sum(axis=1)
+            return cost
         right = b / reached
     raise SpecError(
         f"{iterations} iterations do not reach the tolerance {tolerance}: "

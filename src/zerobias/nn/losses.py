@@ -58,9 +58,9 @@ def telescope(true: Any, decoded: Any) -> Any:
     overlap and cross the seams. A cell at an edge is in fewer of them; so that every cell counts alike, each
     block is weighted with a quarter of the sum, over its cells, of 1 / (blocks the cell is in).
 
-    The loss of the HGCAL concentrator's encoder (C. Herwig). His table of weights has 1/3 and 5/12
-    for the six blocks that hold one or two of the innermost cells, where his rule, used here, gives 13/48
-    and 7/24.
+    The loss of the HGCAL concentrator's encoder (C. Herwig). The table of weights of its public code has
+    1/3 and 5/12 for the six blocks that hold an innermost cell, where this rule, which that code states too,
+    gives 13/48 and 7/24.
     """
     t, p = trigger_cells(true), trigger_cells(decoded)
     blocks = _weighted(ops.matmul(t, _BLOCKS), ops.matmul(p, _BLOCKS), _BLOCK_WEIGHTS)

@@ -13,15 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers, ops
 
-from zerobias.events.wafer import CELLS, DISTANCES, arrange_4x4x3
+from zerobias.events.wafer import DISTANCES
 from zerobias.nn.losses import trigger_cells
 
 __all__ = ["EmdSurrogate", "emd_loss"]
 
-_PLACES = arrange_4x4x3(np.arange(CELLS)).ravel().astype(np.int32)
 _NEAREST, _FARTHEST = float(DISTANCES[DISTANCES > 0].min()), float(DISTANCES.max())
 _EMPTY = 1e-6
 """Charge below which an image counts as empty: it is not scaled up to unit charge."""
@@ -37,16 +35,16 @@ class EmdSurrogate(keras.Model):  # type: ignore[misc]
     """
 
     def __init__(
-        self, *, filters: int = 16, kernel: int = 3, convolutions: int = 3, units: int = 32, **kwargs: Any
+        self, *, filters: int = 32, kernel: int = 3, convolutions: int = 2, units: int = 64, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         x = inputs = keras.Input((4, 4, 6))
-        for _ in range(convolutions):
-            x = layers.Conv2D(filters, kernel, padding="same", use_bias=False)(x)
-            x = layers.ReLU()(layers.BatchNormalization()(x))
-        x = layers.Dense(units, use_bias=False)(layers.Flatten()(x))
-        x = layers.ReLU()(layers.BatchNormalization()(x))
-        x = layers.Dense(1, activation="sigmoid")(x)
+        for number in range(convolutions):
+            x = layers.Conv2D(filters, kernel, padding="same", use_bias=False, name=f"conv{number}")(x)
+            x = layers.ReLU()(layers.BatchNormalization(name=f"conv{number}_norm")(x))
+        x = layers.Dense(units, use_bias=False, name="dense")(layers.Flatten()(x))
+        x = layers.ReLU()(layers.BatchNormalization(name="dense_norm")(x))
+        x = layers.Dense(1, activation="sigmoid", name="distance")(x)
         outputs = layers.Rescaling(_FARTHEST - _NEAREST, offset=_NEAREST)(x)
         self.network = keras.Model(inputs, outputs, name="network")
 
@@ -82,4 +80,5 @@ def _unit(cells: Any) -> Any:
 
 
 def _image(cells: Any) -> Any:
-    return ops.reshape(ops.take(cells, _PLACES, axis=1), (-1, 4, 4, 3))
+    """Layout 4 x 4 x 3, as :func:`zerobias.events.wafer.arrange_4x4x3` makes it."""
+    return ops.transpose(ops.reshape(cells, (-1, 3, 4, 4)), (0, 2, 3, 1))

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from zerobias.emd import Pairs
 from zerobias.errors import DataError
 from zerobias.files import write_text
 from zerobias.train.checkpoint import read_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
+    from zerobias.emd import Pairs
     from zerobias.nn import EmdSurrogate
 
 __all__ = ["SurrogateRecipe", "TrainedSurrogate", "train_surrogate"]
@@ -31,10 +31,10 @@ class SurrogateRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    filters: int = Field(16, ge=1)
+    filters: int = Field(32, ge=1)
     kernel: int = Field(3, ge=1)
-    convolutions: int = Field(3, ge=1)
-    units: int = Field(32, ge=1)
+    convolutions: int = Field(2, ge=1)
+    units: int = Field(64, ge=1)
     epochs: int = Field(16, ge=1)
     batch: int = Field(64, ge=2)
     learning_rate: float = Field(3e-3, gt=0)
@@ -92,7 +92,7 @@ def train_surrogate(
     losses: list[float] = []
     if checkpoint.is_file():
         read_checkpoint(checkpoint, surrogate)
-        losses = json.loads(record.read_text())[: int(surrogate.optimizer.iterations) // steps]
+        losses = _recorded(record, int(surrogate.optimizer.iterations) // steps)
         _log.info("%d of %d epochs are done already in %s", len(losses), recipe.epochs, folder)
     report = progress or (lambda done, total: None)
     report(len(losses), recipe.epochs)
@@ -107,6 +107,19 @@ def train_surrogate(
         write_checkpoint(checkpoint, surrogate)
         report(len(losses), recipe.epochs)
     return TrainedSurrogate(surrogate, tuple(losses))
+
+
+def _recorded(record: Path, epochs: int) -> list[float]:
+    """The losses of the first ``epochs``; raises ``DataError`` when they are not there."""
+    try:
+        losses: list[float] = json.loads(record.read_text())[:epochs]
+    except (OSError, ValueError, TypeError):
+        losses = []
+    if len(losses) < epochs:
+        raise DataError(
+            f"{record} lacks the losses of {epochs} epochs: remove {record.stem}.npz beside it to start again"
+        )
+    return losses
 
 
 def _relative_squared_error(true: Any, predicted: Any) -> Any:
