@@ -150,7 +150,7 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
     plan = recipe(spec)
     if plan.loss == "emd":
         real = unit_images(data.raw)
-        decoded = plausible_decodings(real, spec.seed)[None]
+        decoded = np.stack([plausible_decodings(real, spec.seed + number) for number in range(2)])
         pairs = make_pairs(
             real,
             decoded,
