@@ -30,8 +30,9 @@ class EmdSurrogate(keras.Model):  # type: ignore[misc]
 
     ``convolutions`` times [Conv2D with ``filters`` of ``kernel`` x ``kernel``, batch normalisation, ReLU], a
     dense layer of ``units`` with the same, and one output. Charges must not be negative, so let a decoder end
-    in a ReLU or sigmoid; images need not have unit charge. The prediction is symmetric, exactly 0 for equal images and otherwise between the charge to move times the smallest and
-    times the largest distance of two cells, as the EMD itself. Its weights are those of ``network``.
+    in a ReLU or sigmoid; images need not have unit charge. The prediction is symmetric, exactly 0 for equal
+    images and otherwise between the charge to move times the smallest and times the largest distance of two
+    cells, as the EMD itself. Its weights are those of ``network``.
     """
 
     def __init__(
