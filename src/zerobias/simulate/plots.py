@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from zerobias.figures import figure
 from zerobias.simulate.validate import Validation
 
 __all__ = ["draw"]
@@ -24,29 +21,10 @@ def draw(found: Validation, folder: Path) -> list[Path]:
     paths = []
     for name, fill in (("medians", _medians), ("rates", _rates), ("regions", _regions)):
         path = folder / f"{name}.png"
-        with _figure(path) as figure:
-            fill(figure, found)
+        with figure(path, _LABEL) as made:
+            fill(made, found)
         paths.append(path)
     return paths
-
-
-@contextmanager
-def _figure(path: Path) -> Iterator[Any]:
-    """A figure in the experiments' style, written to ``path`` whole or not at all."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    style = import_module("mplhep").style.CMS
-    kept = {key: value for key, value in style.items() if key in mpl.rcParams}
-    with mpl.rc_context({**kept, "font.size": 13, "figure.figsize": (9.0, 6.0), "figure.autolayout": False}):
-        figure = Figure(layout="constrained")
-        FigureCanvasAgg(figure)
-        figure.suptitle(_LABEL, fontsize=11)
-        yield figure
-        temporary = path.with_name(f".{path.name}.tmp")
-        figure.savefig(temporary, format="png", dpi=100)
-        os.replace(temporary, path)
 
 
 def _medians(figure: Any, found: Validation) -> None:
