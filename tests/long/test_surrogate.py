@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from zerobias.emd import Calibration, Pairs, calibrate, emd, make_pairs, plausible_decodings
+from zerobias.emd import Calibration, Pairs, calibrate, emd, make_pairs, plausible_decodings, sinkhorn
 from zerobias.emd.plots import draw
 from zerobias.events import checked_sample, read
 from zerobias.nn import EmdSurrogate, emd_loss
@@ -72,6 +72,13 @@ def test_surrogate_of_the_shipped_wafers(tmp_path: Path) -> None:
         if row.pairs >= 200:
             assert abs(row.mean) < 0.05
             assert row.spread < 0.08
+
+    true = test.emd[:1000]
+    itself = np.median(sinkhorn(test.first[:1000], test.first[:1000]))
+    bias = np.median((sinkhorn(test.first[:1000], test.second[:1000]) / true)[~test.decoded[:1000]]) - 1
+    log.info("Sinkhorn: a wafer is %.3f from itself, two wafers %+.3f too far", itself, bias)
+    assert itself > 0.3
+    assert bias > 0.1
 
     exact = cpu_seconds(lambda: emd(test.first[:2000], test.second[:2000])) / 2000
     fast = min(

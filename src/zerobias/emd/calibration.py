@@ -39,7 +39,7 @@ class Calibration(BaseModel):
 def calibrate(
     predicted: NDArray[Any],
     true: NDArray[np.float64],
-    edges: Sequence[float] = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 7.0),
+    edges: Sequence[float] = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 7.0),
 ) -> Calibration:
     """Calibration of ``predicted`` EMDs (n,) against the exact ones ``true`` (n,), by range of ``true``.
 

@@ -54,8 +54,8 @@ def make_pairs(
     a network in single precision their images are equal. The same ``seed`` gives the same pairs; ``folder``,
     ``run`` and ``progress`` are those of :func:`zerobias.emd.emd_in_chunks`.
 
-    Raises ``DataError`` for a wrong shape or image, ``SpecError`` for a share that is not one no pairs, and
-    more pairs than there are.
+    Raises ``DataError`` for a wrong shape or image, ``SpecError`` for a share that is not one, for no
+    pairs and for more pairs than there are.
     """
     if decoded.ndim != 3 or decoded.shape[1:] != real.shape:
         raise DataError(

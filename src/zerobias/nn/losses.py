@@ -80,9 +80,9 @@ def _blocks() -> NDArray[np.float32]:
         # The first row of a sensor faces the last column of the next one, upside down.
         seam = np.stack([sensor[0], following[::-1, 3]])
         blocks += [sliding_window_view(rows, (2, 2)).reshape(-1, 4) for rows in (sensor, seam)]
-    return np.stack([np.isin(np.arange(CELLS), cells) for cells in np.concatenate(blocks)], 1).astype(
-        np.float32
-    )
+    matrix = np.zeros((CELLS, 36), np.float32)
+    np.put_along_axis(matrix, np.concatenate(blocks).T, 1.0, axis=0)
+    return matrix
 
 
 _BLOCKS = _blocks()

@@ -29,9 +29,10 @@ class EmdSurrogate(keras.Model):  # type: ignore[misc]
     """Predicts the EMD (n,) in pitches of images (first, second), each as :func:`trigger_cells` takes them.
 
     ``convolutions`` times [Conv2D with ``filters`` of ``kernel`` x ``kernel``, batch normalisation, ReLU], a
-    dense layer of ``units`` with the same, and one output. Images need not have unit charge. The prediction
-    is symmetric, exactly 0 for equal images and otherwise between the charge to move times the smallest and
-    times the largest distance of two cells, as the EMD itself. Its weights are those of ``network``.
+    dense layer of ``units`` with the same, and one output. Charges must not be negative, so let a decoder end
+    in a ReLU or sigmoid; images need not have unit charge. The prediction is symmetric, exactly 0 for equal
+    images and otherwise between the charge to move times the smallest and times the largest distance of two
+    cells, as the EMD itself. Its weights are those of ``network``.
     """
 
     def __init__(
