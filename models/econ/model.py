@@ -146,34 +146,21 @@ def autoencoder(encoder: keras.Model, spec: ModelSpec) -> keras.Model:
 
 
 def train(spec: ModelSpec, data: TrainingData) -> Trained:
-    """The surrogate on pairs of wafers, the float autoencoder with it as loss, then its quantised partner."""
+    """The float autoencoder, then its quantised partner, each with the recipe's loss.
+
+    The surrogate of the EMD is trained for each of them: first on made-up decodings, then also on those of
+    the float autoencoder.
+    """
     plan = recipe(spec)
-    if plan.loss == "emd":
-        real = unit_images(data.raw)
-        decoded = np.stack([plausible_decodings(real, spec.seed + number) for number in range(2)])
-        pairs = make_pairs(
-            real,
-            decoded,
-            data.folder,
-            pairs=plan.pairs,
-            decoded_share=plan.decoded_share,
-            seed=spec.seed,
-            progress=partial(data.progress, "exact EMD of pairs, chunks"),
-        )
-        told = partial(data.progress, "EMD surrogate, epochs")
-        surrogate = train_surrogate(pairs, SurrogateRecipe(seed=spec.seed), data.folder, progress=told)
-        loss = emd_loss(surrogate.surrogate)
-        named = digest(collect_weights(surrogate.surrogate.network))
-    else:
-        error, named = LOSSES[plan.loss], plan.loss
-
-        def loss(true: Any, decoded: Any) -> Any:  # of images with mean 1, so that gradients are of order one
-            return error(CELLS * true, CELLS * decoded)
-
+    real = unit_images(data.raw)
+    decodings = [plausible_decodings(real, spec.seed + number) for number in range(2)]
+    loss, named = chosen_loss(spec, data, real, decodings)
     keras.utils.set_random_seed(spec.seed)
     floating = build(spec, quantised=False)
     first = autoencoder(floating, spec)
     losses = fit(first, spec, data, loss, named, plan.epochs, plan.learning_rate)
+    decodings[1] = first.predict(inputs_of(first, data.inputs, data.events), verbose=0).astype(np.float64)
+    loss, named = chosen_loss(spec, data, real, decodings)
     quantised = build(spec)
     second = autoencoder(quantised, spec)
     second.set_weights(first.get_weights())
@@ -183,6 +170,27 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
         "tuning_emd": {"float": tuning_emd(first, data), "quantised": tuning_emd(second, data)},
     }
     return Trained(quantised, floating, history, {"decoder": second.get_layer("decoder")})
+
+
+def chosen_loss(spec: ModelSpec, data: TrainingData, real: Array, decodings: list[Array]) -> tuple[Any, str]:
+    """The recipe's loss (true, decoded) -> (n,), and what identifies it."""
+    plan = recipe(spec)
+    if plan.loss != "emd":
+        error = LOSSES[plan.loss]
+        # Of images with mean 1, so that gradients are of order one.
+        return lambda true, decoded: error(CELLS * true, CELLS * decoded), plan.loss
+    pairs = make_pairs(
+        real,
+        np.stack(decodings),
+        data.folder,
+        pairs=plan.pairs,
+        decoded_share=plan.decoded_share,
+        seed=spec.seed,
+        progress=partial(data.progress, "exact EMD of pairs, chunks"),
+    )
+    told = partial(data.progress, "EMD surrogate, epochs")
+    surrogate = train_surrogate(pairs, SurrogateRecipe(seed=spec.seed), data.folder, progress=told).surrogate
+    return emd_loss(surrogate), digest(collect_weights(surrogate.network))
 
 
 def inputs_of(model: keras.Model, charges: Array, events: EventSet) -> list[Array]:

@@ -181,7 +181,7 @@ def test_stopped_and_resumed_equals_uninterrupted(pairs: Pairs, tmp_path: Path) 
     assert values(resumed.surrogate) == values(whole.surrogate)
     assert whole.losses[-1] < whole.losses[0]
     record.write_text("[1.0")
-    with pytest.raises(DataError, match=r"lacks the losses of 3 epochs: remove surrogate-\w+.npz"):
+    with pytest.raises(DataError, match=r"lacks the losses of 3 epochs: remove fit-\w+.npz"):
         train_surrogate(pairs, recipe, tmp_path / "parts")
     # Another recipe starts anew, in the same folder.
     seen.clear()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zerobias.errors import DataError
 from zerobias.files import write_text
 from zerobias.train.checkpoint import read_checkpoint, write_checkpoint
 
@@ -50,7 +51,7 @@ def fit_resumable(
     losses: list[float] = []
     if checkpoint.is_file():
         read_checkpoint(checkpoint, model)
-        losses = json.loads(record.read_text())[: int(model.optimizer.iterations) // steps]
+        losses = _recorded(record, int(model.optimizer.iterations) // steps)
         _log.info("%d of %d epochs are done already in %s", len(losses), epochs, folder)
     report = progress or (lambda done, total: None)
     report(len(losses), epochs)
@@ -63,6 +64,19 @@ def fit_resumable(
         write_text(record, json.dumps(losses) + "\n")
         write_checkpoint(checkpoint, model)
         report(len(losses), epochs)
+    return losses
+
+
+def _recorded(record: Path, epochs: int) -> list[float]:
+    """The losses of the first ``epochs``; raises ``DataError`` when they are not there."""
+    try:
+        losses: list[float] = json.loads(record.read_text())[:epochs]
+    except (OSError, ValueError, TypeError):
+        losses = []
+    if len(losses) < epochs:
+        raise DataError(
+            f"{record} lacks the losses of {epochs} epochs: remove {record.stem}.npz beside it to start again"
+        )
     return losses
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +11,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zerobias.errors import DataError
-from zerobias.files import write_text
-from zerobias.train.checkpoint import read_checkpoint, write_checkpoint
+from zerobias.train.resumable import fit_resumable
 
 if TYPE_CHECKING:
     from zerobias.emd import Pairs
     from zerobias.nn import EmdSurrogate
 
 __all__ = ["SurrogateRecipe", "TrainedSurrogate", "train_surrogate"]
-
-_log = logging.getLogger(__name__)
 
 
 class SurrogateRecipe(BaseModel):
@@ -87,50 +81,21 @@ def train_surrogate(
     target = pairs.emd.astype(np.float32)
     surrogate((first[:1], second[:1]))
 
-    key = _key(pairs, recipe)
-    checkpoint, record = folder / f"surrogate-{key}.npz", folder / f"surrogate-{key}.json"
-    losses: list[float] = []
-    if checkpoint.is_file():
-        read_checkpoint(checkpoint, surrogate)
-        losses = _recorded(record, int(surrogate.optimizer.iterations) // steps)
-        _log.info("%d of %d epochs are done already in %s", len(losses), recipe.epochs, folder)
-    report = progress or (lambda done, total: None)
-    report(len(losses), recipe.epochs)
-    for epoch in range(len(losses), recipe.epochs):
-        order = np.random.default_rng((recipe.seed, epoch)).permutation(len(pairs))[: steps * recipe.batch]
-        fit = surrogate.fit(
-            (first[order], second[order]), target[order], recipe.batch, verbose=0, shuffle=False
-        )
-        losses.append(float(fit.history["loss"][0]))
-        # The record first: a run killed in between leaves one epoch too many in it, which is cut off.
-        write_text(record, json.dumps(losses) + "\n")
-        write_checkpoint(checkpoint, surrogate)
-        report(len(losses), recipe.epochs)
+    losses = fit_resumable(
+        surrogate,
+        [first, second],
+        target,
+        folder,
+        epochs=recipe.epochs,
+        batch=recipe.batch,
+        seed=recipe.seed,
+        plan=f"surrogate {recipe.learning_rate}",
+        progress=progress,
+    )
     return TrainedSurrogate(surrogate, tuple(losses))
-
-
-def _recorded(record: Path, epochs: int) -> list[float]:
-    """The losses of the first ``epochs``; raises ``DataError`` when they are not there."""
-    try:
-        losses: list[float] = json.loads(record.read_text())[:epochs]
-    except (OSError, ValueError, TypeError):
-        losses = []
-    if len(losses) < epochs:
-        raise DataError(
-            f"{record} lacks the losses of {epochs} epochs: remove {record.stem}.npz beside it to start again"
-        )
-    return losses
 
 
 def _relative_squared_error(true: Any, predicted: Any) -> Any:
     from keras import ops
 
     return ops.square(predicted / true - 1.0)
-
-
-def _key(pairs: Pairs, recipe: SurrogateRecipe) -> str:
-    """Names what the trained weights depend on."""
-    state = hashlib.sha256(recipe.model_dump_json().encode())
-    for array in (pairs.first, pairs.second, pairs.emd):
-        state.update(array.tobytes())
-    return state.hexdigest()[:16]
