@@ -27,9 +27,8 @@ def test_events_of_every_size() -> None:
     np.testing.assert_array_equal(every[: len(uniform)], uniform)
     contract.check(every)
     sized = every[len(uniform) :]
-    places = {int(total).bit_length() for total in sized.sum(axis=1)}
-    assert places >= set(range(23))
-    assert sized.max() == 2**18 - 1
+    assert {int(total).bit_length() for total in sized.sum(axis=1)} >= set(range(23))
+    assert sized.max() > 2**17
     assert {int(total).bit_length() for total in uniform[-3000:].sum(axis=1)} <= {22, 23, 24}
 
 

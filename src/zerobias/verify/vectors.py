@@ -18,7 +18,7 @@ def extreme_events(
     maximum with the others absent, and with the others at the opposite end; every feature at the raw
     value that gives its largest or smallest network input (saturated); ``corners`` random corners of
     the box; ``random`` events uniform in the box; ``sizes`` events of every size, which uniform ones hardly
-    are: each stays within a random power of two of absent, each of its features within another below that.
+    are: a random share of the features is present, within a random power of two of absent.
     """
     rng = np.random.default_rng(seed)
     low, high = contract.low, contract.high
@@ -36,6 +36,7 @@ def extreme_events(
     blocks.append(np.where(rng.integers(0, 2, (corners, count)) == 1, high, low))
     blocks.append(rng.integers(low, high, (random, count), endpoint=True))
     places = int((high - low).max()).bit_length()
-    reach = 1 << rng.integers(0, rng.integers(1, places + 2, (sizes, 1)), (sizes, count))
-    blocks.append(np.clip(absent + rng.integers(-reach, reach, endpoint=True), low, high))
+    reach = 1 << rng.integers(0, places, (sizes, 1), endpoint=True)
+    values = np.clip(absent + rng.integers(-reach, reach, (sizes, count), endpoint=True), low, high)
+    blocks.append(np.where(rng.random((sizes, count)) < rng.random((sizes, 1)), values, absent))
     return np.concatenate(blocks)
