@@ -397,7 +397,7 @@ def test_the_command(build: Path, tools: Callable[..., Path]) -> None:
         ("exit 1", (), "vitis-run failed with exit status 1"),
         ("true", (), "toy_top_prj/hls.app is missing, so this is no finished run of Vitis HLS"),
         (VITIS, ("--target", "ctp7"), "no build in"),
-        (VITIS, ("--target", "vu9p"), "no target named 'vu9p': known are ctp7, ugt"),
+        (VITIS, ("--target", "vu9p"), "no target named 'vu9p': known are ctp7, econ-t, ugt"),
         (VITIS, ("--design", "rtl"), "vitis_hls has nothing to do for the rtl design"),
     ],
 )

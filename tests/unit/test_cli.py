@@ -147,7 +147,7 @@ def test_golden_says_what_changed(folder: Path) -> None:
 def test_unknown_target(target: str) -> None:
     code, out, err = run("firmware", f"--target={target}", "axol1tl")
     assert (code, out) == (2, "")
-    assert err == f"error: no target named {target!r}: known are ctp7, ugt, xcvu13p, xcvu9p\n"
+    assert err == f"error: no target named {target!r}: known are ctp7, econ-t, ugt, xcvu13p, xcvu9p\n"
 
 
 def test_two_targets_build_side_by_side(folder: Path, tmp_path: Path, small_sample: Path) -> None:

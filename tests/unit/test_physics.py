@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -103,9 +105,10 @@ def test_bootstrap_error_is_the_spread_of_repeated_experiments() -> None:
         ([1.0, np.inf], [1.0, 1.0], "not finite"),
         ([1, 2], [1.0, -1.0], "negative"),
         ([1, 2], [0.0, 0.0], "positive"),
+        ([[1, 2], [3, 4]], [1.0, 1.0], "needs one score an event"),
     ],
 )
-def test_bad_samples_are_refused(score: list[float], weight: list[float], message: str) -> None:
+def test_bad_samples_are_refused(score: list[Any], weight: list[float], message: str) -> None:
     with pytest.raises(DataError, match=message):
         Sample(np.array(score), np.array(weight))
 

@@ -108,7 +108,7 @@ def test_another_target_has_its_own_ceilings_and_build_folder(tiny: Model) -> No
 
 @pytest.mark.parametrize("name", ["vu9p", "", "../targets/ugt", "ugt.toml", "UGT"])
 def test_unknown_target_lists_the_known(tiny: Model, name: str) -> None:
-    with pytest.raises(SpecError, match=f"no target named '{name}': known are ctp7, ugt"):
+    with pytest.raises(SpecError, match=f"no target named '{name}': known are ctp7, econ-t, ugt"):
         tiny.on(name)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from zerobias.cli.console import load_keras
-from zerobias.cli.rtl import implement, measured, rtl_rows
+from zerobias.cli.rtl import EVENTS_OF_EVERY_SIZE, implement, measured, rtl_rows
 from zerobias.cli.stages import key_of, locked, stage, tree_digest
 from zerobias.contract import unit_fault
 from zerobias.errors import DataError
@@ -110,7 +110,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         runs: list[Simulation] = []
         if spec.design == "rtl":
             several.append(rtl_implementation(read_design(folder / "rtl"), runs.append))
-        verdict = compare(contract, graph, several, raw, extreme_events(contract))
+        verdict = compare(contract, graph, several, raw, extreme_events(contract, sizes=EVENTS_OF_EVERY_SIZE))
         agreement = Agreement(
             events=verdict.events,
             extremes=verdict.extremes,

@@ -33,11 +33,13 @@ from zerobias.targets import Target
 from zerobias.verify import extreme_events
 from zerobias.zoo import Model
 
-__all__ = ["BANDS", "implement", "measured", "rtl_rows"]
+__all__ = ["BANDS", "EVENTS_OF_EVERY_SIZE", "implement", "measured", "rtl_rows"]
 
 BANDS: dict[Metric, tuple[float, float]] = {"lut": (0.7, 1.4), "ff": (0.7, 1.4)}
 """Declared error bands of what is counted before synthesis: alkaid's LUT, the registers as written."""
 
+EVENTS_OF_EVERY_SIZE = 5000
+"""Events of every size among the extremes of a build."""
 _GATE_EVENTS = 512
 _log = logging.getLogger(__name__)
 
@@ -68,7 +70,9 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
             progress=lambda name: step(f"Yosys: {name}"),
         )[-1]
         step("simulation of the gates")
-        raw = np.random.default_rng(0).permutation(extreme_events(model.contract, random=_GATE_EVENTS))
+        raw = np.random.default_rng(0).permutation(
+            extreme_events(model.contract, random=_GATE_EVENTS, sizes=_GATE_EVENTS)
+        )
         raw = raw[:_GATE_EVENTS]
         expected = graph.evaluate(shaped(model.contract, graph, raw))
         check_gates(read_netlist(last.synthesis.netlist), last.design, raw, expected)
@@ -86,7 +90,7 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
 
 def _check_circuit(model: Model, graph: Graph, circuit: Circuit) -> None:
     """Raise ``GateError`` unless the traced circuit equals the reference on all extremes."""
-    raw = extreme_events(model.contract)
+    raw = extreme_events(model.contract, sizes=EVENTS_OF_EVERY_SIZE)
     differs = circuit.predict(raw) != graph.evaluate(shaped(model.contract, graph, raw))
     wrong = np.flatnonzero(differs.reshape(len(raw), -1).any(axis=1))
     if len(wrong):
