@@ -146,21 +146,13 @@ def autoencoder(encoder: keras.Model, spec: ModelSpec) -> keras.Model:
 
 
 def train(spec: ModelSpec, data: TrainingData) -> Trained:
-    """The float autoencoder, then its quantised partner, each with the recipe's loss.
-
-    The surrogate of the EMD is trained for each of them: first on made-up decodings, then also on those of
-    the float autoencoder.
-    """
+    """The float autoencoder, then its quantised partner, both with the recipe's loss."""
     plan = recipe(spec)
-    real = unit_images(data.raw)
-    decodings = [plausible_decodings(real, spec.seed + number) for number in range(2)]
-    loss, named = chosen_loss(spec, data, real, decodings)
+    loss, named = chosen_loss(spec, data)
     keras.utils.set_random_seed(spec.seed)
     floating = build(spec, quantised=False)
     first = autoencoder(floating, spec)
     losses = fit(first, spec, data, loss, named, plan.epochs, plan.learning_rate)
-    decodings[1] = first.predict(inputs_of(first, data.inputs, data.events), verbose=0).astype(np.float64)
-    loss, named = chosen_loss(spec, data, real, decodings)
     quantised = build(spec)
     second = autoencoder(quantised, spec)
     second.set_weights(first.get_weights())
@@ -172,16 +164,17 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
     return Trained(quantised, floating, history, {"decoder": second.get_layer("decoder")})
 
 
-def chosen_loss(spec: ModelSpec, data: TrainingData, real: Array, decodings: list[Array]) -> tuple[Any, str]:
+def chosen_loss(spec: ModelSpec, data: TrainingData) -> tuple[Any, str]:
     """The recipe's loss (true, decoded) -> (n,), and what identifies it."""
     plan = recipe(spec)
     if plan.loss != "emd":
         error = LOSSES[plan.loss]
         # Of images with mean 1, so that gradients are of order one.
         return lambda true, decoded: error(CELLS * true, CELLS * decoded), plan.loss
+    real = unit_images(data.raw)
     pairs = make_pairs(
         real,
-        np.stack(decodings),
+        np.stack([plausible_decodings(real, spec.seed + number) for number in range(2)]),
         data.folder,
         pairs=plan.pairs,
         decoded_share=plan.decoded_share,
