@@ -125,7 +125,7 @@ def measure_emd(folder: Path) -> list[dict[str, Any]]:
     start = time.perf_counter()
     emd_in_chunks(*pairs, folder)
     exact = _PAIRS / (time.perf_counter() - start)
-    sizes = SurrogateRecipe().model_dump(include={"filters", "kernel", "convolutions", "units"})
+    sizes = SurrogateRecipe.model_validate({}).model_dump(include={"filters", "kernel", "convolutions", "units"})
     surrogate = EmdSurrogate(**sizes)
     surrogate.predict(pairs, batch_size=4096, verbose=0)  # compiles
     speed = best_rate(lambda: surrogate.predict(pairs, batch_size=4096, verbose=0), _PAIRS)

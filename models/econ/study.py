@@ -38,9 +38,7 @@ Array = NDArray[Any]
 Row = dict[str, Any]
 
 
-def study(
-    model: Model, data: TrainingData, events: EventSet, progress: Callable[[str, int, int], None]
-) -> list[Row]:
+def study(model: Model, data: TrainingData, events: EventSet) -> list[Row]:
     """Rows (method, elinks, sample, bin, metric, value, error) of all methods on the test split.
 
     ``sample`` is a process; ``bin`` is "all" or a range of occupancy (cells above the transverse threshold)
@@ -49,7 +47,7 @@ def study(
     hgcal = load_hgcal()
     rows: list[Row] = []
     for elinks in ELINKS:
-        encoders = list(_encoders(model, data, elinks, progress))
+        encoders = list(_encoders(model, data, elinks))
         for process in events.process_names:
             wafers = events.of(process, "test")
             wafers = wafers.select(np.arange(min(len(wafers), MOST_WAFERS)))
@@ -65,16 +63,14 @@ def study(
             for name, decoded in methods.items():
                 common = {"method": name, "elinks": elinks, "sample": process}
                 rows += [{**common, **row} for row in figures(true, decoded, cells, eta)]
-            progress(f"{elinks} e-links", len(rows), 0)
     return rows
 
 
 def _encoders(
-    model: Model, data: TrainingData, elinks: int, progress: Callable[[str, int, int], None]
+    model: Model, data: TrainingData, elinks: int
 ) -> Iterator[tuple[str, Callable[[EventSet], Array]]]:
     """Name and decoding, wafers -> charges (n, 48), of an encoder trained with each loss."""
-    for number, loss in enumerate(LOSSES):
-        progress(f"training, {elinks} e-links", number, len(LOSSES))
+    for loss in LOSSES:
         spec = model.spec.model_copy(
             update={
                 "network": {**model.spec.network, "elinks": elinks},
@@ -83,7 +79,6 @@ def _encoders(
         )
         trained = replace(model, spec=spec).train(data)
         yield f"encoder, {loss}", _decoding(model, trained)
-    progress(f"training, {elinks} e-links", len(LOSSES), len(LOSSES))
 
 
 def _decoding(model: Model, trained: Any) -> Callable[[EventSet], Array]:

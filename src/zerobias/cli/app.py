@@ -16,6 +16,7 @@ from zerobias.cli.console import (
     AsJson,
     ModelName,
     ModelsFolder,
+    Sample,
     TargetName,
     emit,
     err,
@@ -26,6 +27,7 @@ from zerobias.cli.console import (
 from zerobias.cli.score import score
 from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
+from zerobias.cli.study import study
 from zerobias.cli.vendor import vendor
 from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
@@ -54,8 +56,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Sample = Annotated[Path | None, typer.Option("--sample", help="Event file; default: the shipped sample.")]
 
 
 @app.command()
@@ -287,3 +287,4 @@ def compare(
 
 app.command()(pareto)
 app.command("auc-loss")(auc_loss)
+app.command()(study)

@@ -21,6 +21,7 @@ __all__ = [
     "AsJson",
     "ModelName",
     "ModelsFolder",
+    "Sample",
     "TargetName",
     "emit",
     "err",
@@ -38,6 +39,7 @@ ModelName = Annotated[str, typer.Argument(help="Name of a model, see `zerobias m
 ModelsFolder = Annotated[
     Path | None, typer.Option("--models", help="A folder with further model folders.", file_okay=False)
 ]
+Sample = Annotated[Path | None, typer.Option("--sample", help="Event file; default: the shipped sample.")]
 TargetName = Annotated[
     str | None, typer.Option("--target", help="A board of firmware/targets; default: the model's own.")
 ]

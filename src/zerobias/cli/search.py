@@ -10,7 +10,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from zerobias.cli.console import AsJson, ModelName, ModelsFolder, emit, err, guarded, load_keras
+from zerobias.cli.console import AsJson, ModelName, ModelsFolder, Sample, emit, err, guarded, load_keras
 from zerobias.doctor import check_qkeras_owner
 from zerobias.errors import DataError, GateError
 from zerobias.events import EventSet, default_sample, file_digest, read
@@ -19,8 +19,6 @@ from zerobias.shelves import build_root
 from zerobias.zoo import Model, find_model
 
 __all__ = ["auc_loss", "pareto"]
-
-Sample = Annotated[Path | None, typer.Option("--sample", help="Event file; default: the shipped sample.")]
 
 
 @guarded

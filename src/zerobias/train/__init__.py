@@ -3,7 +3,7 @@
 from zerobias.train.checkpoint import read_checkpoint, write_checkpoint
 from zerobias.train.resumable import fit_resumable
 from zerobias.train.surrogate import SurrogateRecipe, TrainedSurrogate, train_surrogate
-from zerobias.train.train import Trained, TrainingData, train, training_data
+from zerobias.train.train import Trained, TrainingData, reproducible, train, training_data
 
 __all__ = [
     "SurrogateRecipe",
@@ -12,6 +12,7 @@ __all__ = [
     "TrainingData",
     "fit_resumable",
     "read_checkpoint",
+    "reproducible",
     "train",
     "train_surrogate",
     "training_data",

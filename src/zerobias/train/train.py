@@ -22,7 +22,7 @@ from zerobias.zoo import Model, collect_weights, digest, write_weights
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Trained", "TrainingData", "train", "training_data"]
+__all__ = ["Trained", "TrainingData", "reproducible", "train", "training_data"]
 
 Progress = Callable[[str, int, int], None]
 
@@ -109,18 +109,23 @@ def training_data(model: Model, events: EventSet, progress: Progress = _silent) 
     )
 
 
+def reproducible(seed: int) -> None:
+    """Set every seed, and make TensorFlow give the same bits twice on one machine."""
+    check_qkeras_owner()
+    import keras
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+
+
 def train(model: Model, events: EventSet, progress: Progress = _silent) -> Mapping[str, Any]:
     """Train ``model`` from its seed and write its working weights and history; returns the history.
 
     ``progress`` is called with (step, done, total) by recipes that report it. Two runs on one machine give
     the same weights digest.
     """
-    check_qkeras_owner()
-    import keras
-    import tensorflow as tf
-
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(model.spec.seed)
+    reproducible(model.spec.seed)
     data = training_data(model, events, progress)
     _log.info("training %s on %d zero-bias events", model.name, len(data.inputs))
     trained: Trained = model.train(data)

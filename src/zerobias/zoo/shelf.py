@@ -76,20 +76,21 @@ class Model:
 
         Raises ``SpecError`` when the file or one of the two functions is missing.
         """
-        path = self.folder / "model.py"
-        name = f"zerobias_model_{self.name}"
+        return self._loaded("model", "build", "train")
+
+    def _loaded(self, stem: str, *functions: str) -> ModuleType:
+        path = self.folder / f"{stem}.py"
+        name = f"zerobias_{stem}_{self.name}"
         found = importlib.util.spec_from_file_location(name, path)
         if not path.is_file() or found is None or found.loader is None:
-            raise SpecError(
-                f"model {self.name}: {path} is missing; it defines build(spec, quantised) and train"
-            )
+            raise SpecError(f"model {self.name}: {path} is missing; it defines {' and '.join(functions)}")
         module = importlib.util.module_from_spec(found)
         sys.modules[name] = module
         loader = found.loader
-        self._own_code(lambda: loader.exec_module(module))
-        for function in ("build", "train"):
+        self._own_code(lambda: loader.exec_module(module), stem)
+        for function in functions:
             if not callable(getattr(module, function, None)):
-                raise SpecError(f"model {self.name}: model.py does not define {function}()")
+                raise SpecError(f"model {self.name}: {path.name} does not define {function}()")
         return module
 
     def build(self, *, quantised: bool = True) -> keras.Model:
@@ -104,9 +105,15 @@ class Model:
         """Result of the recipe in ``model.py``; ``SpecError`` as in ``build``."""
         return self._own_code(lambda: self.module.train(self.spec, data))
 
-    def _own_code(self, run: Callable[[], Any]) -> Any:
-        """Result of code in ``model.py``, whose faults become a ``SpecError`` with the line."""
-        path = self.folder / "model.py"
+    def study(self, data: Any, events: Any) -> list[dict[str, Any]]:
+        """Rows of the comparison in ``study.py``, of training data and events; ``SpecError`` as in ``build``."""
+        module = self._loaded("study", "study")
+        rows: list[dict[str, Any]] = self._own_code(lambda: module.study(self, data, events), "study")
+        return rows
+
+    def _own_code(self, run: Callable[[], Any], stem: str = "model") -> Any:
+        """Result of code of the folder, whose faults become a ``SpecError`` with the line."""
+        path = self.folder / f"{stem}.py"
         try:
             return run()
         except ZerobiasError:
@@ -115,7 +122,7 @@ class Model:
             lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
             line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
             text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            raise SpecError(f"model {self.name}: {path}, line {line}: {text}; mend model.py") from error
+            raise SpecError(f"model {self.name}: {path}, line {line}: {text}; mend {path.name}") from error
 
     def weights_path(self, kind: str) -> Path:
         """File of the working model's weights: ``kind`` is ``"quantised"`` or ``"float"``."""
