@@ -125,8 +125,8 @@ def measure_emd(folder: Path) -> list[dict[str, Any]]:
     start = time.perf_counter()
     emd_in_chunks(*pairs, folder)
     exact = _PAIRS / (time.perf_counter() - start)
-    sizes = SurrogateRecipe.model_validate({}).model_dump(include={"filters", "kernel", "convolutions", "units"})
-    surrogate = EmdSurrogate(**sizes)
+    recipe = SurrogateRecipe.model_validate({})
+    surrogate = EmdSurrogate(**recipe.model_dump(include={"filters", "kernel", "convolutions", "units"}))
     surrogate.predict(pairs, batch_size=4096, verbose=0)  # compiles
     speed = best_rate(lambda: surrogate.predict(pairs, batch_size=4096, verbose=0), _PAIRS)
 

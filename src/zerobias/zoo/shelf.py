@@ -106,7 +106,7 @@ class Model:
         return self._own_code(lambda: self.module.train(self.spec, data))
 
     def study(self, data: Any, events: Any) -> list[dict[str, Any]]:
-        """Rows of the comparison in ``study.py``, of training data and events; ``SpecError`` as in ``build``."""
+        """Rows of the comparison in ``study.py``; ``SpecError`` as in ``build``."""
         module = self._loaded("study", "study")
         rows: list[dict[str, Any]] = self._own_code(lambda: module.study(self, data, events), "study")
         return rows
