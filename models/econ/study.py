@@ -31,7 +31,6 @@ from zerobias.zoo import Model
 CELL, WIDE, SUM = (replace(code, middle=True) for code in (TRIGGER_CELL, SUPER_TRIGGER_CELL, MODULE_SUM))
 LOSSES = ("emd", "telescope", "weighted_squared_error", "squared_error")
 ELINKS = (2, 3, 4, 5)
-OCCUPANCY, ETA = (0, 15, 30, 48), (1.5, 2.0, 2.5, 3.1)
 MOST_WAFERS = 3000
 REPLICAS = 100
 Array = NDArray[Any]
@@ -41,8 +40,8 @@ Row = dict[str, Any]
 def study(model: Model, data: TrainingData, events: EventSet) -> list[Row]:
     """Rows (method, elinks, sample, bin, metric, value, error) of all methods on the test split.
 
-    ``sample`` is a process; ``bin`` is "all" or a range of occupancy (cells above the transverse threshold)
-    or eta. Energies in units of the true ones, lengths in cm, EMD in pitches.
+    ``sample`` is a process; ``bin`` is "all" or a third of the wafers by eta or occupancy
+    (cells above the transverse threshold). Energies in units of the true ones, lengths in cm, EMD in pitches.
     """
     hgcal = load_hgcal()
     rows: list[Row] = []
@@ -109,6 +108,11 @@ def classical(true: Array, threshold: Array, elinks: int) -> dict[str, Array]:
     return {name: decoded.charges for name, decoded in found.items()}
 
 
+def thirds(values: Array) -> tuple[float, ...]:
+    """Edges of three bins of about as many values each."""
+    return tuple(float(v) for v in np.quantile(values, [0, 1 / 3, 2 / 3, 1]))
+
+
 def figures(true: Array, decoded: Array, cells: Array, eta: Array) -> Iterator[Row]:
     """Rows (bin, metric, value, error) of one method on one sample."""
     # Of a wafer that was decoded to nothing the back end knows no shape: it counts as spread evenly.
@@ -116,8 +120,8 @@ def figures(true: Array, decoded: Array, cells: Array, eta: Array) -> Iterator[R
     distance = emd(true, images)
     for name, values, edges in (
         ("all", np.zeros(len(true)), (0, 1)),
-        ("occupancy", cells, OCCUPANCY),
-        ("eta", eta, ETA),
+        ("occupancy", cells, thirds(cells)),
+        ("eta", eta, thirds(eta)),
     ):
         for number, found in enumerate(compare(true, decoded, values, edges, replicas=REPLICAS)):
             last = number == len(edges) - 2

@@ -122,20 +122,27 @@ class Contract:
 
     def scale(self, raw: IntArray) -> IntArray:
         """Raw integers (events, features) -> network input in LSBs of ``network_type``, same shape."""
+        return self._scale(raw, np.arange(len(self.features)))
+
+    def _scale(self, raw: IntArray, columns: IntArray) -> IntArray:
+        """``scale`` of the features ``columns`` alone."""
         frac = max(self.raw_type.frac, self.offset_type.frac)
-        x = self.vector(raw) << (frac - self.raw_type.frac)
-        offset = self.offset << (frac - self.offset_type.frac)
+        x = raw << (self.step_log2[columns] + frac)
+        offset = self.offset[columns] << (frac - self.offset_type.frac)
         difference = self.raw_type.cast(x - offset, frac)
+        shift = self.shift[columns]
         shifted = np.where(
-            self.shift >= 0, difference >> np.maximum(self.shift, 0), difference << np.maximum(-self.shift, 0)
+            shift >= 0, difference >> np.maximum(shift, 0), difference << np.maximum(-shift, 0)
         )
         return self.network_type.cast(self.raw_type.wrap(shifted), self.raw_type.frac)
 
     @cached_property
     def box(self) -> tuple[IntArray, IntArray]:
         """Exact smallest and largest network input of each feature, over every allowed raw value."""
-        scaled = self.scale(self.every_value())
-        return scaled.min(axis=0), scaled.max(axis=0)
+        keys = np.stack([self.offset, self.shift, self.step_log2, self.low, self.high])
+        _, distinct, which = np.unique(keys, axis=1, return_index=True, return_inverse=True)
+        scaled = self._scale(self.every_value()[:, distinct], distinct)
+        return scaled.min(axis=0)[which], scaled.max(axis=0)[which]
 
     def every_value(self) -> IntArray:
         """Raw events that together hold every allowed value of every feature, (values, features)."""
