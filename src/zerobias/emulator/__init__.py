@@ -2,7 +2,8 @@
 
 from zerobias.emulator.build import build_emulator, check_emulator
 from zerobias.emulator.interface import Interface, interface_of
-from zerobias.emulator.package import Package, Threshold, checker_source, write_emulator
+from zerobias.emulator.package import Package, checker_source, write_emulator
+from zerobias.emulator.sidecar import Threshold
 
 __all__ = [
     "Interface",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 from zerobias.emulator.package import Package
 from zerobias.errors import GateError, ToolError
@@ -33,7 +32,7 @@ def build_emulator(package: Package, settings: Sequence[str] = ()) -> None:
             f"the sources are written to {package.path}",
         )
     run_tool(
-        ["make", "--no-print-directory", "CXX=g++", *settings, "all", "checker"],
+        ["make", "--silent", "CXX=g++", *settings, "all", "checker"],
         cwd=package.path,
         log=log,
         timeout_s=60 * _MINUTES,
@@ -52,7 +51,9 @@ def check_emulator(package: Package) -> str:
             words, cwd=package.path, capture_output=True, text=True, check=False, timeout=_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolError(f"the checker in {package.path} does not run ({error}): build it with make") from error
+        raise ToolError(
+            f"the checker in {package.path} does not run ({error}): build it with make"
+        ) from error
     said = done.stdout.strip()
     if done.returncode == 1:
         raise GateError(f"the emulator library is not the model: {said}")

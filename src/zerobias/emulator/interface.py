@@ -50,8 +50,8 @@ class Interface:
 def interface_of(model: Model, network: keras.Model, graph: Graph) -> Interface:
     """Interface of the library of ``model``, whose quantised network and fixed-point graph are given.
 
-    Raises ``SpecError`` when ``[emulator]`` of model.toml names a layer that does not exist or has no declared
-    type, or a score type that does not hold the score bit for bit.
+    Raises ``SpecError`` when ``[emulator]`` of model.toml names a layer that does not exist or has no
+    declared type, or a score type that does not hold the score bit for bit.
     """
     wanted, kind = model.spec.emulator, graph.output_type
     score = wanted.score_type or kind
@@ -62,17 +62,14 @@ def interface_of(model: Model, network: keras.Model, graph: Graph) -> Interface:
         )
     latent, latents, latent_type = "", 0, score
     if wanted.latent:
-        nodes = {node.name: node for node in graph}
-        latent = graph.settled(wanted.latent) if wanted.latent in nodes else ""
-        op = nodes[latent].op if latent else None
-        typed = [layer.name for layer in network.layers if _typed(layer.name, nodes, graph)]
-        if wanted.latent not in typed or not isinstance(op, Cast):
+        typed = _typed_layers(network, graph)
+        if wanted.latent not in typed:
             raise SpecError(
                 f"model {model.name}: emulator.latent {wanted.latent!r} is not a layer with a declared type: "
                 f"give one of {', '.join(typed)}"
             )
+        latent, latent_type = typed[wanted.latent]
         latents = math.prod(network.get_layer(wanted.latent).output.shape[1:])
-        latent_type = op.kind
     name = wanted.name or model.name
     return Interface(
         library=f"{name}_v{model.spec.version.replace('.', 'p')}",
@@ -87,8 +84,13 @@ def interface_of(model: Model, network: keras.Model, graph: Graph) -> Interface:
     )
 
 
-def _typed(layer: str, nodes: dict[str, object], graph: Graph) -> bool:
-    """Whether the values of a layer are those of a cast in the graph."""
-    if layer not in nodes or graph.settled(layer) == graph.output:
-        return False
-    return any(node.name == graph.settled(layer) and isinstance(node.op, Cast) for node in graph)
+def _typed_layers(network: keras.Model, graph: Graph) -> dict[str, tuple[str, FixedType]]:
+    """Layers before the last whose values are those of a cast in the graph: the cast's node and type."""
+    casts = {node.name: node.op.kind for node in graph if isinstance(node.op, Cast)}
+    found = {}
+    for layer in network.layers[:-1]:
+        for node in (f"{layer.name}_act", layer.name):  # a layer's own activation is a node of its own
+            if node in casts:
+                found[layer.name] = node, casts[node]
+                break
+    return found

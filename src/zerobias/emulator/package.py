@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,34 +15,24 @@ import numpy as np
 
 from zerobias.contract import Contract, IntArray, scaling_header
 from zerobias.emulator.interface import Interface, interface_of
+from zerobias.emulator.sidecar import Threshold, document_digest, sidecar
 from zerobias.emulator.sources import constant_weights, system_headers, used_files
 from zerobias.errors import DataError, GateError
 from zerobias.files import tree_digest
 from zerobias.fixed import Graph, shaped
 from zerobias.hls import fill_template, hls4ml_model
 from zerobias.hls.csim import ap_types
-from zerobias.zoo import digest, read_weights
 
 if TYPE_CHECKING:
     import keras
 
     from zerobias.zoo import Model
 
-__all__ = ["Package", "Threshold", "checker_source", "write_emulator"]
+__all__ = ["Package", "checker_source", "write_emulator"]
 
 _SPACE = "network"
 """hls4ml's namespace inside the model's."""
 _OWN_HEADERS = ("algorithm", "any", "array", "cstdint", "utility")
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A working point: events with ``score`` (in LSBs) or more fire, a share ``false_positive_rate`` of the
-    zero bias of ``sample``."""
-
-    false_positive_rate: float
-    score: int
-    sample: str
 
 
 @dataclass(frozen=True)
@@ -78,8 +66,9 @@ def write_emulator(
 ) -> Package:
     """Write the package of ``model`` to the folder ``path``; an equal one, built or not, is left as it is.
 
-    ``network`` and ``graph``: the quantised Keras network and its fixed-point graph. ``raw`` (events, features)
-    and ``score`` (events,) or (events, values): golden hardware and score integers the library must reproduce.
+    ``network`` and ``graph``: the quantised Keras network and its fixed-point graph. ``raw`` (events,
+    features) and ``score`` (events,) or (events, values): golden hardware and score integers, which the
+    library must reproduce.
 
     Raises ``GateError`` when the reference does not give these scores or a cast of the network can overflow
     and wrap, ``SpecError`` for a wrong ``[emulator]`` table, ``DataError`` without events.
@@ -91,7 +80,7 @@ def write_emulator(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         fresh = Path(scratch).resolve() / "package"
         hls_model, includes = _write_sources(model, network, graph, interface, Path(scratch).resolve(), fresh)
-        identity = _sha256([asdict(interface), tree_digest(fresh / "firmware")])
+        identity = document_digest([asdict(interface), tree_digest(fresh / "firmware")])
         values = _values(model, interface, hls_model, includes, identity)
         for template, target in (
             ("emulator_model.h.in", "include/hls4ml/emulator.h"),
@@ -105,8 +94,8 @@ def write_emulator(
         golden = {"raw": raw.astype("<i4"), "score": score.astype("<i8"), "latent": latent.astype("<i8")}
         for name, array in golden.items():
             _write(fresh / "golden" / name, array.tobytes())
-        sidecar = _sidecar(model, interface, identity, golden, thresholds, fresh)
-        _write(fresh / f"{interface.library}.json", (json.dumps(sidecar, indent=2) + "\n").encode())
+        facts = sidecar(model, interface, identity, golden, thresholds, fresh)
+        _write(fresh / f"{interface.library}.json", (json.dumps(facts, indent=2) + "\n").encode())
         changed = not _holds(path, fresh)
         if changed:
             if path.exists():
@@ -133,8 +122,12 @@ def _golden_latent(
     name: str, contract: Contract, graph: Graph, interface: Interface, raw: IntArray, score: IntArray
 ) -> IntArray:
     """Latent integers (events, latents) of the golden events, after checking that all may be packaged."""
-    if not len(raw) or len(raw) != len(score):
-        raise DataError(f"{len(raw)} golden events with {len(score)} scores: write them with `make golden`")
+    if not len(raw) or len(raw) != len(score) or score.size != len(raw) * interface.scores:
+        raise DataError(
+            f"golden events of shape {raw.shape} with scores of shape {score.shape}: the network gives "
+            f"{interface.scores} value(s) an event, write both with `make golden MODEL={name}`"
+        )
+    contract.flatten(raw)  # refuses a wrong shape or value
     wraps = [row for row in graph.headroom(graph.intervals(*contract.box)) if row.overflows]
     if wraps:
         raise GateError(
@@ -142,11 +135,14 @@ def _golden_latent(
             f"{wraps[0].bits_available} and wraps, so a large score would look small: widen it or saturate"
         )
     scaled = shaped(contract, graph, raw)
-    wrong = np.flatnonzero((graph.evaluate(scaled) != score).reshape(len(raw), -1).any(axis=1))
+    wrong = np.flatnonzero(
+        (graph.evaluate(scaled).reshape(score.shape) != score).reshape(len(raw), -1).any(axis=1)
+    )
     if len(wrong):
         raise GateError(
-            f"model {name}: the reference differs from {len(wrong)} of {len(raw)} golden scores, first in event "
-            f"{wrong[0]}: restore weights and contract, or write new ones with `make golden MODEL={name}`"
+            f"model {name}: the reference differs from {len(wrong)} of {len(raw)} golden scores, first in "
+            f"event {wrong[0]}: restore weights and contract, or write new scores with "
+            f"`make golden MODEL={name}`"
         )
     if not interface.latent:
         return np.zeros((len(raw), 0), dtype=np.int64)
@@ -175,7 +171,11 @@ def _write_sources(
     _write(fresh / "firmware" / f"{model.name}_scaling.h", scaling_header(model.contract, _SPACE).encode())
     types = ap_types()
     shutil.copytree(types, fresh / "ap_types")
-    first = [f"<{name}>" for name in sorted({*system_headers(files), *_OWN_HEADERS}) if not (types / name).is_file()]
+    first = [
+        f"<{name}>"
+        for name in sorted({*system_headers(files), *_OWN_HEADERS})
+        if not (types / name).is_file()
+    ]
     return hls_model, [*first, *(f'"{name}"' for name in elsewhere if (types / name).is_file())]
 
 
@@ -183,24 +183,24 @@ def _values(
     model: Model, interface: Interface, hls_model: Any, includes: list[str], identity: str
 ) -> dict[str, str]:
     """What the templates are filled with."""
-    contract, pair = model.contract, bool(interface.latent)
-    outputs = [variable.type.name for variable in hls_model.get_output_variables()]
-    names = ("latent", "score")[not pair :]
-    sizes = (interface.latents, interface.scores)[not pair :]
-    parts = dict(zip(names, sizes, strict=True))
-    declared = [f"    {_SPACE}::{kind} {n}[{parts[n]}];" for n, kind in zip(names, outputs, strict=True)]
-    called = [f"    {_SPACE}::{model.name}(input, {', '.join(names)});"]
-    copied = [f"    for (int i = 0; i < {parts[n]}; i++) values.{n}[i] = {n}[i];" for n in names]
-    members = {"latent": "first", "score": "second"} if pair else {}
-    stored, places = [], {"latent": "nullptr", "score": "result"}
-    for name, member in members.items():
-        single = parts[name] == 1
-        target = f"&to->{member}" if single else f"to->{member}.data()"
-        stored.append(f"        std::copy(values_.{name}, values_.{name} + {parts[name]}, {target});")
-        places[name] = target.replace("to", "result", 1)
-    if not pair:
-        stored.append(f"        std::copy(values_.score, values_.score + {interface.scores}, to);")
-    count = "1 value" if pair or interface.scores == 1 else f"{interface.scores} values"
+    contract = model.contract
+    sizes = {"latent": interface.latents, "score": interface.scores}
+    targets = {"score": "to"}
+    if interface.latent:
+        members = {"latent": "first", "score": "second"}
+        targets = {
+            name: f"&to->{member}" if sizes[name] == 1 else f"to->{member}.data()"
+            for name, member in members.items()
+        }
+    places = {name: target.replace("to", "result", 1) for name, target in targets.items()}
+    kinds = [variable.type.name for variable in hls_model.get_output_variables()]
+    declared = [
+        f"    {_SPACE}::{kind} {name}[{sizes[name]}];" for name, kind in zip(targets, kinds, strict=True)
+    ]
+    called = f"    {_SPACE}::{model.name}(input, {', '.join(targets)});"
+    copied = [f"    for (int i = 0; i < {sizes[n]}; i++) values.{n}[i] = {n}[i];" for n in targets]
+    stored = [f"        std::copy(values_.{n}, values_.{n} + {sizes[n]}, {to});" for n, to in targets.items()]
+    count = "1 value" if interface.latent or interface.scores == 1 else f"{interface.scores} values"
     kind = "ap_int" if interface.score_type.signed else "ap_uint"
     return {
         "MODEL": model.name,
@@ -220,81 +220,15 @@ def _values(
         "LATENT_T": str(interface.latent_type),
         "RESULT_T": interface.result_type,
         "RESULT_COUNT": count,
-        "LATENT_VALUES": places["latent"],
+        "LATENT_VALUES": places.get("latent", "nullptr"),
         "SCORE_VALUES": places["score"],
         "INTEGER_T": f"{kind}<{interface.score_type.width}>",
         "INPUT_T": hls_model.get_input_variables()[0].type.name,
-        "EVALUATE": "\n".join([*declared, *called, *copied]),
+        "EVALUATE": "\n".join([*declared, called, *copied]),
         "STORE": "\n".join(stored),
         "WORTH": ", ".join(repr(2.0 ** int(step)) for step in contract.step_log2),
         "LOW": ", ".join(map(str, contract.low)),
         "HIGH": ", ".join(map(str, contract.high)),
-    }
-
-
-def _sidecar(
-    model: Model,
-    interface: Interface,
-    identity: str,
-    golden: dict[str, Any],
-    thresholds: Sequence[Threshold],
-    fresh: Path,
-) -> dict[str, Any]:
-    """What the library is, for people and programs that do not load it."""
-    contract, kind = model.contract, interface.score_type
-    held = contract.offset * contract.offset_type.lsb
-    return {
-        "library": interface.library,
-        "digest": identity,
-        "model": model.name,
-        "version": model.spec.version,
-        "title": model.spec.title,
-        "namespace": interface.namespace,
-        "input": {
-            "type": str(interface.raw_type),
-            "unit": "what one count of the hardware integer is worth, `worth`; lsb is its physical meaning",
-            "features": [
-                {
-                    "name": feature.name,
-                    "low": feature.low,
-                    "high": feature.high,
-                    "worth": 2.0**feature.step_log2,
-                    "lsb": feature.lsb,
-                    "unit": feature.unit,
-                    "absent": feature.absent,
-                    "offset": float(held[index]),
-                    "shift": feature.shift,
-                }
-                for index, feature in enumerate(contract.features)
-            ],
-        },
-        "result": {
-            "type": interface.result_type,
-            "values": interface.scores,
-            "score_type": str(kind),
-            "score_lsb": kind.lsb,
-            "latent": {"layer": model.spec.emulator.latent, "values": interface.latents, "type": str(interface.latent_type)}
-            if interface.latent
-            else None,
-        },
-        "thresholds": {
-            "unit": f"score integer, LSB {kind.lsb:g}: an event fires at or above it",
-            "points": [asdict(point) for point in thresholds],
-        },
-        "functions": [
-            "create_model",
-            "destroy_model",
-            f"{interface.namespace}_scores",
-            f"{interface.namespace}_about",
-        ],
-        "digests": {
-            "weights": digest(read_weights(model.weights_path("quantised"))),
-            "contract": _sha256(model.spec.contract.model_dump(mode="json")),
-            "golden": digest(golden),
-            "sources": tree_digest(fresh / "firmware"),
-        },
-        "golden_events": len(golden["raw"]),
-        "ap_types": {"from": f"hls4ml {version('hls4ml')}", "digest": tree_digest(fresh / "ap_types")},
     }
 
 
@@ -308,7 +242,3 @@ def _holds(path: Path, fresh: Path) -> bool:
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-
-
-def _sha256(document: Any) -> str:
-    return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
