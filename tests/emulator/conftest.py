@@ -40,7 +40,7 @@ def subject(root: Path, change: Callable[[str], str]) -> Subject:
     toml.write_text(change(toml.read_text().replace("latent = 2", "latent = 8")))
     model = find_model("tiny", root)
     weights = collect_weights(model.module.train(model.spec, None).quantised)
-    weights["mu/bias"] = np.resize(np.float32([40, -40]), 8)
+    weights["mu/bias"] = np.resize(np.float32([40, -40]), len(weights["mu/bias"]))
     write_weights(model.weights_path("quantised"), weights)
     network = model.load()
     graph = from_keras(network, model.contract)

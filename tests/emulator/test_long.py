@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from zerobias.emulator import Package, build_emulator, checker_source, write_emulator
+from zerobias.emulator import Package, build_emulator, check_emulator, checker_source, write_emulator
 from zerobias.fixed import from_keras
 from zerobias.verify import read_golden
 from zerobias.zoo import find_model, model_names
@@ -120,6 +120,20 @@ def test_without_its_defences_one_library_spoils_the_other(first: Any, second: A
     done = check(LD_PRELOAD=str(packages[0].library))
     assert done.returncode == 1
     assert re.search(r"\d+ of 1440 results differ", done.stdout)
+
+
+@pytest.mark.parametrize("strategy", ["resource", "distributed_arithmetic"])
+def test_other_strategies_and_a_latent_layer_of_one_value(
+    strategy: str, subject_of: Any, tmp_path: Path
+) -> None:
+    table = f'[emulator]\nlatent = "mu"\n\n[hls]\nstrategy = "{strategy}"'
+    subject = subject_of(
+        lambda text: text.replace('[hls]\nstrategy = "latency"', table).replace("latent = 8", "latent = 1")
+    )
+    package = subject.write(tmp_path / "package")
+    assert package.interface.result_type.startswith("std::pair<ap_fixed<10,7,AP_RND_CONV,AP_SAT>,ap_ufixed<")
+    build_emulator(package, ["CXXFLAGS=-O0"])
+    assert "1440 of 1440 results equal" in check_emulator(package)
 
 
 def test_all_models_in_one_process(first: Any, second: Any, tmp_path: Path) -> None:

@@ -156,3 +156,19 @@ def test_score_that_can_wrap_is_refused(tmp_path: Path, subject_of: Any) -> None
     wraps = subject_of(lambda text: text.replace('wrap = "closed"', 'wrap = "v4"'))
     with pytest.raises(GateError, match=r"score_sum_cast needs 19 bits, ap_ufixed<18,14> has 18 and wraps"):
         wraps.write(tmp_path / "package")
+
+
+def test_page_names_tests_and_controls_that_exist() -> None:
+    root = Path(__file__).parents[2]
+    rows = [
+        [cell for cell in line.strip("|").split("|")]
+        for line in (root / "docs" / "explanation" / "emulators.md").read_text().splitlines()
+        if re.match(r"\| \d \|", line)
+    ]
+    sources = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert [int(row[0]) for row in rows] == list(range(1, 8))
+    for row in rows:
+        for cell in row[3:5]:
+            names = re.findall(r"`(test_\w+)(?:\[(\w+)\])?`", cell)
+            assert names
+            assert all(f"def {name}(" in sources and f"{case or name}" in sources for name, case in names)
