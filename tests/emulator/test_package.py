@@ -161,7 +161,7 @@ def test_score_that_can_wrap_is_refused(tmp_path: Path, subject_of: Any) -> None
 def test_page_names_tests_and_controls_that_exist() -> None:
     root = Path(__file__).parents[2]
     rows = [
-        [cell for cell in line.strip("|").split("|")]
+        list(line.strip("|").split("|"))
         for line in (root / "docs" / "explanation" / "emulators.md").read_text().splitlines()
         if re.match(r"\| \d \|", line)
     ]
