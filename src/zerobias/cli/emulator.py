@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -15,6 +15,10 @@ from zerobias.doctor import check_qkeras_owner
 from zerobias.events import EventSet, default_sample, read
 from zerobias.shelves import build_root
 from zerobias.zoo import Model, find_model
+
+if TYPE_CHECKING:
+    from zerobias.emulator import Threshold
+    from zerobias.fixed import Graph
 
 __all__ = ["emulator"]
 
@@ -70,7 +74,7 @@ def emulator(
     )
 
 
-def _thresholds(model: Model, graph: Any, events: EventSet, sample: str) -> tuple[Any, ...]:
+def _thresholds(model: Model, graph: Graph, events: EventSet, sample: str) -> tuple[Threshold, ...]:
     """Working points on the test split's zero bias; none for a sample without the model's inputs, or for a
     score of several values."""
     from zerobias.emulator import Threshold
