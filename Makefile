@@ -7,7 +7,7 @@ override DESIGN := $(value DESIGN)
 export MODEL TARGET DESIGN
 
 .DEFAULT_GOAL := help
-.PHONY: bench help setup doctor firmware train golden pareto simulate test test-long lint lock clean need-model
+.PHONY: bench help setup doctor firmware emulator train golden pareto simulate test test-long lint lock clean need-model
 
 STAMP := .venv/.stamp
 BIN := .venv/bin
@@ -28,6 +28,9 @@ doctor: $(STAMP) ## Print versions, who owns the import name qkeras, and tools f
 
 firmware: need-model $(STAMP) ## MODEL=name Write, simulate and verify the firmware of a model, with a report; TARGET=name: on another board; DESIGN=rtl: deploy the RTL
 	@$(BIN)/zerobias firmware $${TARGET:+"--target=$$TARGET"} $${DESIGN:+"--design=$$DESIGN"} -- "$$MODEL"
+
+emulator: need-model $(STAMP) ## MODEL=name Write, build and check the library with which CMSSW emulates a model
+	@$(BIN)/zerobias emulator -- "$$MODEL"
 
 train: need-model $(STAMP) ## MODEL=name Train a model from its seeds
 	@$(BIN)/zerobias train -- "$$MODEL"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from zerobias.emulator import write_emulator
 from zerobias.events import default_sample, read
 from zerobias.fixed import Dense, Graph, from_keras, shaped
 from zerobias.verify import golden_inputs, keras_implementation, read_golden
@@ -72,3 +74,12 @@ def test_golden_sees_every_layer(model: Model) -> None:
         node.op.kernel[row, column] ^= 1
         assert changed, node.name
     np.testing.assert_array_equal(graph.evaluate(inputs), golden.score)
+
+
+def test_emulator_library_can_be_written(model: Model, tmp_path: Path) -> None:
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    network = model.load()
+    graph = from_keras(network, model.contract)
+    package = write_emulator(model, network, graph, golden.raw, golden.score, tmp_path / "emulator")
+    assert package.library.stem.endswith(f"_v{model.spec.version.replace('.', 'p')}")
+    assert json.loads(package.sidecar.read_text())["golden_events"] == len(golden.raw)

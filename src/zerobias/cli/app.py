@@ -24,6 +24,7 @@ from zerobias.cli.console import (
     load_keras,
     out,
 )
+from zerobias.cli.emulator import emulator
 from zerobias.cli.score import score
 from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
@@ -220,6 +221,9 @@ def firmware(
 
 
 app.command()(vendor)
+
+
+app.command()(emulator)
 
 
 app.command()(score)

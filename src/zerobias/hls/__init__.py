@@ -4,8 +4,8 @@ from zerobias.hls.csim import compile_csim, compiler_version, run_csim, trace_cs
 from zerobias.hls.estimate import Estimate, estimate
 from zerobias.hls.figures import BANDS, EstimatedFigure, estimated_figures
 from zerobias.hls.inspect import suspect
-from zerobias.hls.project import HlsLayer, HlsProject, namespace, write_project
-from zerobias.hls.templates import vivado_files
+from zerobias.hls.project import HlsLayer, HlsProject, hls4ml_model, namespace, write_project
+from zerobias.hls.templates import fill_template, vivado_files
 
 __all__ = [
     "BANDS",
@@ -17,6 +17,8 @@ __all__ = [
     "compiler_version",
     "estimate",
     "estimated_figures",
+    "fill_template",
+    "hls4ml_model",
     "namespace",
     "run_csim",
     "suspect",

@@ -96,12 +96,6 @@ def write_project(
         hls_model = hls4ml_model(spec, model, graph, contract, target, space, written)
         fresh = Path(scratch) / "project"
         shutil.copytree(written / "firmware", fresh / "firmware")
-        if spec.hls.strategy == _ADDER_GRAPHS:
-            # hls4ml writes da4ml's functions into our namespace, where they do not find what they call.
-            generated = fresh / "firmware" / "nnet_utils" / "nnet_code_gen.h"
-            opening = f"namespace {space} {{\n"
-            text = generated.read_text()
-            generated.write_text(text.replace(opening, f"{opening}\nusing nnet::bit_shift;\n"))
         inputs = hls_model.get_input_variables()
         _render(
             fresh,
@@ -193,6 +187,12 @@ def hls4ml_model(
         layers = _type_the_input(layers, sources[0], quantiser_node("input_type", "", "", plain))
         hls_model = ModelGraph.from_layer_list(config, layers, sources, results)
         hls_model.write()
+    if strategy == _ADDER_GRAPHS:
+        # hls4ml writes da4ml's functions into our namespace, where they do not find what they call.
+        generated = out / "firmware" / "nnet_utils" / "nnet_code_gen.h"
+        opening = f"namespace {space} {{\n"
+        text = generated.read_text()
+        generated.write_text(text.replace(opening, f"{opening}\nusing nnet::bit_shift;\n"))
     return hls_model
 
 

@@ -2,7 +2,7 @@
 
 from zerobias.zoo.backend import load_keras
 from zerobias.zoo.shelf import Model, find_model, model_names, with_contract
-from zerobias.zoo.spec import HlsSettings, ModelSpec, RangeSpec, SearchSpec, TargetSpec
+from zerobias.zoo.spec import EmulatorSpec, HlsSettings, ModelSpec, RangeSpec, SearchSpec, TargetSpec
 from zerobias.zoo.weights import (
     apply_weights,
     collect_weights,
@@ -13,6 +13,7 @@ from zerobias.zoo.weights import (
 )
 
 __all__ = [
+    "EmulatorSpec",
     "HlsSettings",
     "Model",
     "ModelSpec",

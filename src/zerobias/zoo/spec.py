@@ -6,9 +6,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from zerobias.contract import ContractSpec
+from zerobias.contract import ContractSpec, TypeField
 
-__all__ = ["HlsSettings", "ModelSpec", "RangeSpec", "SearchSpec", "TargetSpec"]
+__all__ = ["EmulatorSpec", "HlsSettings", "ModelSpec", "RangeSpec", "SearchSpec", "TargetSpec"]
 
 
 class _Spec(BaseModel):
@@ -34,6 +34,21 @@ class HlsSettings(_Spec):
         if self.strategy == "distributed_arithmetic" and self.reuse_factor != 1:
             raise ValueError("distributed_arithmetic is fully unrolled: reuse_factor must be 1")
         return self
+
+
+class EmulatorSpec(_Spec):
+    """The library for CMSSW: ``<name>_v<version>.so`` (default: the model's name), and what it gives.
+
+    With ``latent``, a layer's name, the result is the pair of that layer's values and the score; without, the
+    score alone. ``score_type`` is the type under which CMSSW reads the score: of the same width and integer
+    bits, because only how a value got there may differ (default: the score's own type).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    name: str = Field(default="", pattern=r"^([A-Za-z][A-Za-z0-9_]*)?$")
+    latent: str = ""
+    score_type: TypeField | None = None
 
 
 class RangeSpec(_Spec):
@@ -74,6 +89,7 @@ class ModelSpec(_Spec):
     seed: int = Field(default=1, ge=0)
     target: TargetSpec
     hls: HlsSettings = HlsSettings()
+    emulator: EmulatorSpec = EmulatorSpec()
     contract: ContractSpec
     network: dict[str, Any] = {}
     training: dict[str, Any] = {}

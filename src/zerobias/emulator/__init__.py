@@ -1,0 +1,17 @@
+"""Packaging: a model version as a library for CMSSW, in sources that need nothing but g++ and make."""
+
+from zerobias.emulator.build import build_emulator, check_emulator
+from zerobias.emulator.interface import Interface, interface_of
+from zerobias.emulator.package import Package, checker_source, write_emulator
+from zerobias.emulator.sidecar import Threshold
+
+__all__ = [
+    "Interface",
+    "Package",
+    "Threshold",
+    "build_emulator",
+    "check_emulator",
+    "checker_source",
+    "interface_of",
+    "write_emulator",
+]

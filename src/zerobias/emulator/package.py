@@ -1,0 +1,244 @@
+"""Write the package of a library: a plan on disk, no tool is run, two writes are byte-identical."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zerobias.contract import Contract, IntArray, scaling_header
+from zerobias.emulator.interface import Interface, interface_of
+from zerobias.emulator.sidecar import Threshold, document_digest, sidecar
+from zerobias.emulator.sources import constant_weights, system_headers, used_files
+from zerobias.errors import DataError, GateError
+from zerobias.files import tree_digest
+from zerobias.fixed import Graph, shaped
+from zerobias.hls import fill_template, hls4ml_model
+from zerobias.hls.csim import ap_types
+
+if TYPE_CHECKING:
+    import keras
+
+    from zerobias.zoo import Model
+
+__all__ = ["Package", "checker_source", "write_emulator"]
+
+_SPACE = "network"
+"""hls4ml's namespace inside the model's."""
+_OWN_HEADERS = ("algorithm", "any", "array", "cstdint", "utility")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A written package in the folder ``path``; ``fresh`` is False when it was there already."""
+
+    path: Path
+    interface: Interface
+    digest: str
+    fresh: bool
+
+    @property
+    def library(self) -> Path:
+        """The library, once it is built."""
+        return self.path / f"{self.interface.library}.so"
+
+    @property
+    def sidecar(self) -> Path:
+        """The JSON file beside it."""
+        return self.path / f"{self.interface.library}.json"
+
+
+def write_emulator(
+    model: Model,
+    network: keras.Model,
+    graph: Graph,
+    raw: IntArray,
+    score: IntArray,
+    path: Path,
+    thresholds: Sequence[Threshold] = (),
+) -> Package:
+    """Write the package of ``model`` to the folder ``path``; an equal one, built or not, is left as it is.
+
+    ``network`` and ``graph``: the quantised Keras network and its fixed-point graph. ``raw`` (events,
+    features) and ``score`` (events,) or (events, values): golden hardware and score integers, which the
+    library must reproduce.
+
+    Raises ``GateError`` when the reference does not give these scores or a cast of the network can overflow
+    and wrap, ``SpecError`` for a wrong ``[emulator]`` table, ``DataError`` without events.
+    """
+    contract = model.contract
+    interface = interface_of(model, network, graph)
+    latent = _golden_latent(model.name, contract, graph, interface, raw, score)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
+        fresh = Path(scratch).resolve() / "package"
+        hls_model, includes = _write_sources(model, network, graph, interface, Path(scratch).resolve(), fresh)
+        identity = document_digest([asdict(interface), tree_digest(fresh / "firmware")])
+        values = _values(model, interface, hls_model, includes, identity)
+        for template, target in (
+            ("emulator_model.h.in", "include/hls4ml/emulator.h"),
+            ("emulator_interface.h.in", f"{interface.library}.h"),
+            ("emulator.cpp.in", f"{interface.library}.cpp"),
+            ("emulator.map.in", "exports.map"),
+            ("emulator.mk.in", "Makefile"),
+        ):
+            _write(fresh / target, fill_template(template, values).encode())
+        _write(fresh / "check.cpp", checker_source([interface]).encode())
+        golden = {"raw": raw.astype("<i4"), "score": score.astype("<i8"), "latent": latent.astype("<i8")}
+        for name, array in golden.items():
+            _write(fresh / "golden" / name, array.tobytes())
+        facts = sidecar(model, interface, identity, golden, thresholds, fresh)
+        _write(fresh / f"{interface.library}.json", (json.dumps(facts, indent=2) + "\n").encode())
+        changed = not _holds(path, fresh)
+        if changed:
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(fresh, path)
+    return Package(path, interface, identity, changed)
+
+
+def checker_source(interfaces: Sequence[Interface]) -> str:
+    """C++ of the program that holds libraries with these interfaces, in this order, against golden scores."""
+    return fill_template(
+        "emulator_check.cpp.in",
+        {
+            "INCLUDES": "\n".join(f'#include "{i.library}.h"' for i in interfaces),
+            "KINDS": ", ".join(
+                f"[](char **words) {{ return std::make_unique<Of<{i.namespace}::Interface>>(words); }}"
+                for i in interfaces
+            ),
+        },
+    )
+
+
+def _golden_latent(
+    name: str, contract: Contract, graph: Graph, interface: Interface, raw: IntArray, score: IntArray
+) -> IntArray:
+    """Latent integers (events, latents) of the golden events, after checking that all may be packaged."""
+    if not len(raw) or len(raw) != len(score) or score.size != len(raw) * interface.scores:
+        raise DataError(
+            f"golden events of shape {raw.shape} with scores of shape {score.shape}: the network gives "
+            f"{interface.scores} value(s) an event, write both with `make golden MODEL={name}`"
+        )
+    contract.flatten(raw)  # refuses a wrong shape or value
+    wraps = [row for row in graph.headroom(graph.intervals(*contract.box)) if row.overflows]
+    if wraps:
+        raise GateError(
+            f"model {name}: {wraps[0].node} needs {wraps[0].bits_used} bits, {wraps[0].kind} has "
+            f"{wraps[0].bits_available} and wraps, so a large score would look small: widen it or saturate"
+        )
+    scaled = shaped(contract, graph, raw)
+    wrong = np.flatnonzero(
+        (graph.evaluate(scaled).reshape(score.shape) != score).reshape(len(raw), -1).any(axis=1)
+    )
+    if len(wrong):
+        raise GateError(
+            f"model {name}: the reference differs from {len(wrong)} of {len(raw)} golden scores, first in "
+            f"event {wrong[0]}: restore weights and contract, or write new scores with "
+            f"`make golden MODEL={name}`"
+        )
+    if not interface.latent:
+        return np.zeros((len(raw), 0), dtype=np.int64)
+    latent = graph.trace(scaled)[interface.latent].value
+    return np.asarray(latent, dtype=np.int64).reshape(len(raw), interface.latents)
+
+
+def _write_sources(
+    model: Model, network: keras.Model, graph: Graph, interface: Interface, scratch: Path, fresh: Path
+) -> tuple[Any, list[str]]:
+    """Write ``firmware`` and ``ap_types`` of the package; hls4ml's model and the headers to include first."""
+    import keras
+
+    if interface.latent:
+        latent = network.get_layer(model.spec.emulator.latent).output
+        network = keras.Model(network.inputs, [latent, network.output], name=network.name)
+    written = scratch / "hls4ml"
+    hls_model = hls4ml_model(model.spec, network, graph, model.contract, model.target, _SPACE, written)
+    firmware = written / "firmware"
+    files, elsewhere = used_files(firmware, f"{model.name}.cpp")
+    for file in files:
+        text = file.read_text()
+        if file.parent.name == "weights":
+            text = constant_weights(text, file.name)
+        _write(fresh / file.relative_to(written), text.encode())
+    _write(fresh / "firmware" / f"{model.name}_scaling.h", scaling_header(model.contract, _SPACE).encode())
+    types = ap_types()
+    shutil.copytree(types, fresh / "ap_types")
+    first = [
+        f"<{name}>"
+        for name in sorted({*system_headers(files), *_OWN_HEADERS})
+        if not (types / name).is_file()
+    ]
+    return hls_model, [*first, *(f'"{name}"' for name in elsewhere if (types / name).is_file())]
+
+
+def _values(
+    model: Model, interface: Interface, hls_model: Any, includes: list[str], identity: str
+) -> dict[str, str]:
+    """What the templates are filled with."""
+    contract = model.contract
+    sizes = {"latent": interface.latents, "score": interface.scores}
+    targets = {"score": "to"}
+    if interface.latent:
+        members = {"latent": "first", "score": "second"}
+        targets = {
+            name: f"&to->{member}" if sizes[name] == 1 else f"to->{member}.data()"
+            for name, member in members.items()
+        }
+    places = {name: target.replace("to", "result", 1) for name, target in targets.items()}
+    kinds = [variable.type.name for variable in hls_model.get_output_variables()]
+    declared = [
+        f"    {_SPACE}::{kind} {name}[{sizes[name]}];" for name, kind in zip(targets, kinds, strict=True)
+    ]
+    called = f"    {_SPACE}::{model.name}(input, {', '.join(targets)});"
+    copied = [f"    for (int i = 0; i < {sizes[n]}; i++) values.{n}[i] = {n}[i];" for n in targets]
+    stored = [f"        std::copy(values_.{n}, values_.{n} + {sizes[n]}, {to});" for n, to in targets.items()]
+    count = "1 value" if interface.latent or interface.scores == 1 else f"{interface.scores} values"
+    kind = "ap_int" if interface.score_type.signed else "ap_uint"
+    return {
+        "MODEL": model.name,
+        "VERSION": model.spec.version,
+        "NAME": model.name,
+        "LIBRARY": interface.library,
+        "NAMESPACE": interface.namespace,
+        "GUARD": interface.namespace.upper(),
+        "DIGEST": identity,
+        "INCLUDES": "\n".join(f"#include {name}" for name in includes),
+        "FEATURES": str(interface.features),
+        "SCORES": str(interface.scores),
+        "LATENTS": str(interface.latents),
+        "LATENT_ROOM": str(max(interface.latents, 1)),
+        "RAW_T": str(interface.raw_type),
+        "SCORE_T": str(interface.score_type),
+        "LATENT_T": str(interface.latent_type),
+        "RESULT_T": interface.result_type,
+        "RESULT_COUNT": count,
+        "LATENT_VALUES": places.get("latent", "nullptr"),
+        "SCORE_VALUES": places["score"],
+        "INTEGER_T": f"{kind}<{interface.score_type.width}>",
+        "INPUT_T": hls_model.get_input_variables()[0].type.name,
+        "EVALUATE": "\n".join([*declared, called, *copied]),
+        "STORE": "\n".join(stored),
+        "WORTH": ", ".join(repr(2.0 ** int(step)) for step in contract.step_log2),
+        "LOW": ", ".join(map(str, contract.low)),
+        "HIGH": ", ".join(map(str, contract.high)),
+    }
+
+
+def _holds(path: Path, fresh: Path) -> bool:
+    """Whether ``path`` holds every file of ``fresh`` unchanged."""
+    files = [file for file in fresh.rglob("*") if file.is_file()]
+    pairs = [(file, path / file.relative_to(fresh)) for file in files]
+    return all(own.is_file() and own.read_bytes() == file.read_bytes() for file, own in pairs)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
