@@ -123,6 +123,7 @@ def test_every_activation_on_every_value(tiny: Model, tmp_path: Path) -> None:
     exhaustively(tuple(ACTIVATIONS), tiny, tmp_path)
 
 
+@pytest.mark.long
 def test_behind_a_quantiser(tiny: Model, tmp_path: Path) -> None:
     """Fewer fractional and integer bits than the activation's own."""
     exhaustively(tuple(ACTIVATIONS), tiny, tmp_path, limit="ap_fixed<5,3>")
@@ -150,6 +151,7 @@ WEIGHTS: dict[str, Any] = {
 }
 
 
+@pytest.mark.long
 def test_weights_and_activations_in_one_network(tiny: Model, tmp_path: Path) -> None:
     """Dense layers with binary, ternary and power-of-two weights, each with an activation of its sums."""
     contract = tiny.contract

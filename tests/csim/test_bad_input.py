@@ -105,6 +105,7 @@ def test_no_compiler(words: list[str], tmp_path: Path) -> None:
     assert "g++ was not found: C simulation needs a C++17 compiler, install the package g++" in err
 
 
+@pytest.mark.long
 def test_full_disk_loses_nothing(words: list[str], tmp_path: Path) -> None:
     """No file may grow beyond a limit: what a full disk does to a program, at several places."""
     assert run(words)[0] == 0
@@ -151,6 +152,7 @@ def interrupted(words: list[str], after: float) -> tuple[int, str]:
     return process.returncode, err
 
 
+@pytest.mark.long
 def test_interrupt(words: list[str], tmp_path: Path) -> None:
     timed = [*words[:-3], str(tmp_path / "timed"), *words[-2:]]
     start = time.monotonic()

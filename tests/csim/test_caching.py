@@ -94,6 +94,7 @@ def test_a_change_redoes_what_depends_on_it(
         assert next(row for row in report["hardware"] if row["metric"] == "latency")["budget"] == 39.0
 
 
+@pytest.mark.long
 def test_template_tool_compiler_sample_and_damage(
     folder: Path, tmp_path: Path, small_sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +135,7 @@ def command(folder: Path, root: Path, sample: Path) -> list[str]:
     return [sys.executable, "-c", program, *map(str, words)]
 
 
+@pytest.mark.long
 def test_two_at_once_build_once(folder: Path, tmp_path: Path, small_sample: Path) -> None:
     words = command(folder, tmp_path / "twice", small_sample)
     two = [subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
@@ -143,7 +145,8 @@ def test_two_at_once_build_once(folder: Path, tmp_path: Path, small_sample: Path
     assert tree_digest(tmp_path / "twice") == tree_digest(tmp_path / "build"), "builds in two folders"
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(24, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [2, 24])
 def test_killed_builds_are_made_right_by_the_next(
     kills: int, folder: Path, tmp_path: Path, small_sample: Path
 ) -> None:

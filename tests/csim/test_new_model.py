@@ -50,6 +50,7 @@ def test_wheel_is_what_runs(programs: Path, tmp_path: Path) -> None:
     assert str(ROOT) not in done.stdout
 
 
+@pytest.mark.long
 def test_how_to_as_written(programs: Path, tmp_path: Path) -> None:
     files = re.findall(r"```\w+ file=(\S+)\n(.*?)```", PAGE, re.DOTALL)
     assert [name for name, _ in files] == ["my/heavy/model.toml", "my/heavy/model.py"]
@@ -66,6 +67,7 @@ def test_how_to_as_written(programs: Path, tmp_path: Path) -> None:
     assert aucs["ttbar", "model"] > aucs["ttbar", "sum_et"]
 
 
+@pytest.mark.long
 def test_shipped_model_from_the_wheel(programs: Path, tmp_path: Path) -> None:
     report = json.loads(zerobias(programs, tmp_path, "firmware", "axol1tl", "--json"))
     assert report["agreement"]["mismatches"] == {"reference": 0, "keras": 0, "csim": 0}

@@ -18,11 +18,13 @@ from zerobias.rtl import (
     check_gates,
     read_design,
     read_netlist,
+    schedule,
     simulate,
     synthesise,
     trace,
     write_design,
 )
+from zerobias.rtl.arcs import cell_library, read_arcs
 from zerobias.targets import load_target
 from zerobias.verify import circuit_implementation, compare, extreme_events, rtl_implementation
 from zerobias.zoo import Model
@@ -60,7 +62,10 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[RtlDesign, IntArray
     contract, graph = five_values()
     raw = np.stack([v.ravel() for v in np.meshgrid(np.arange(-16, 16), np.arange(-32, 32))], axis=1)
     folder = tmp_path_factory.mktemp("outputs") / "rtl"
-    design = write_design(trace(contract, graph), TARGET, folder, name="probe", stages=3)
+    circuit = trace(contract, graph)
+    places = schedule(circuit.logic, 2200.0, read_arcs(cell_library()))
+    design = write_design(circuit, TARGET, folder, name="probe", places=places)
+    assert design.stages > 1
     return design, raw, graph.evaluate(contract.scale(raw))
 
 

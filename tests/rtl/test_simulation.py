@@ -125,18 +125,20 @@ def test_every_event_of_a_small_design(small: tuple[RtlDesign, IntArray, IntArra
     assert expected.min() < 0
     measured = simulate(design, raw, seed=4)
     np.testing.assert_array_equal(measured.scores, expected)
-    assert (measured.latency, measured.ii) == (4, 1)
+    assert (measured.latency, measured.ii) == (design.stages + 1, 1)
     with pytest.raises(DataError, match="no event to simulate"):
         simulate(design, raw[:0])
 
 
 def test_valid_chain_one_register_longer(small: tuple[RtlDesign, IntArray, IntArray]) -> None:
+    last = small[0].stages
     design = mutated(
         small[0],
-        "assign out_valid = valid[3];",
-        "reg late; always @(posedge clk) late <= valid[3] & ~rst; assign out_valid = late;",
+        f"assign out_valid = valid[{last}];",
+        f"reg late; always @(posedge clk) late <= valid[{last}] & ~rst; assign out_valid = late;",
     )
-    with pytest.raises(GateError, match="scores came 5 to 5 clocks after their events, the design states 4"):
+    late = f"scores came {last + 2} to {last + 2} clocks after their events, the design states {last + 1}"
+    with pytest.raises(GateError, match=late):
         simulate(design, small[1])
 
 
@@ -154,7 +156,10 @@ def test_dropped_valid(small: tuple[RtlDesign, IntArray, IntArray]) -> None:
 
 
 def test_reset_that_clears_nothing(small: tuple[RtlDesign, IntArray, IntArray]) -> None:
-    design = mutated(small[0], "if (rst) valid <= 4'b0;", "if (rst) valid <= {valid[2:0], 1'b0};")
+    last = small[0].stages
+    design = mutated(
+        small[0], f"if (rst) valid <= {last + 1}'b0;", f"if (rst) valid <= {{valid[{last - 1}:0], 1'b0}};"
+    )
     with pytest.raises(GateError, match=r"probe: .* scores came out.*; the valid chain is wrong"):
         simulate(design, small[1])
 

@@ -150,6 +150,7 @@ def test_unknown_target(target: str) -> None:
     assert err == f"error: no target named {target!r}: known are ctp7, econ-t, ugt, xcvu13p, xcvu9p\n"
 
 
+@pytest.mark.long
 def test_two_targets_build_side_by_side(folder: Path, tmp_path: Path, small_sample: Path) -> None:
     words = "firmware", "tiny", "--models", folder, "--build", tmp_path, "--sample", small_sample, "--json"
     own, other = (json.loads(run(*words, *more)[1]) for more in ((), ("--target", "xcvu9p")))

@@ -373,6 +373,7 @@ def test_too_small_a_slice_is_named(slices: tuple[Particles, Particles], here: R
     assert set(simulate_wafers(enough, (0.9, 0.1), card, seed=1, run=here).split.tolist()) == {0, 1, 2}
 
 
+@pytest.mark.long
 def test_pool_is_that_of_the_level1_sample(here: Run, tmp_path: Path) -> None:
     text = {
         "description": "small",
