@@ -118,8 +118,8 @@ def measure_emd(folder: Path) -> list[dict[str, Any]]:
     from zerobias.train import SurrogateRecipe
 
     wafers = read(default_sample("wafer")).of("zero_bias")
-    some = np.resize(np.arange(len(wafers)), _WAFERS)
-    charges = wafers.collections["wafer"][some].astype(np.float32)
+    wafers = wafers.select(np.resize(np.arange(len(wafers)), _WAFERS))
+    charges = wafers.collections["wafer"].astype(np.float32)
     images = unit_images(charges).astype(np.float32)
     pairs = images[:_PAIRS], images[-_PAIRS:]
     start = time.perf_counter()
@@ -134,7 +134,7 @@ def measure_emd(folder: Path) -> list[dict[str, Any]]:
 
     model = find_model("econ")
     network = model.module.autoencoder(model.build(), model.spec)
-    inputs = [charges, model.module.conditions(wafers)[some]][: len(network.inputs)]
+    inputs = model.module.inputs_of(network, charges, wafers)
     network.compile(keras.optimizers.Adam(), loss=emd_loss(surrogate), jit_compile=False)
     batch = model.module.recipe(model.spec).batch
     network.fit([each[:batch] for each in inputs], images[:batch], batch, verbose=0)  # compiles

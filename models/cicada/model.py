@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from sklearn.metrics import roc_auc_score
 
-from zerobias.contract import FixedType
-from zerobias.nn import bits, relu
+from zerobias.nn import bits, largest, relu
 from zerobias.specs import validate
 from zerobias.train import Trained, TrainingData
 from zerobias.zoo import ModelSpec
@@ -150,12 +149,6 @@ def two_bits(values: Array) -> Array:
     """Values rounded to two significant bits: each filter weight is used 63 times, so its bits cost most."""
     unit = 2.0 ** (np.floor(np.log2(np.maximum(np.abs(values), 2**-7))) - 1)
     return np.round(values / unit) * unit
-
-
-def largest(kind: str) -> float:
-    """Largest value of a fixed-point type."""
-    parsed = FixedType.parse(kind)
-    return parsed.max_int * parsed.lsb
 
 
 def teacher() -> keras.Model:

@@ -13,7 +13,6 @@ import qkeras
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from zerobias.contract import FixedType
 from zerobias.emd import emd, make_pairs, plausible_decodings, unit_images
 from zerobias.events import EventSet
 from zerobias.events.wafer import CELLS, arrange_8x8, remap
@@ -22,6 +21,7 @@ from zerobias.nn import (
     SumShift,
     bits,
     emd_loss,
+    largest,
     relu,
     squared_error,
     telescope,
@@ -186,9 +186,9 @@ def chosen_loss(spec: ModelSpec, data: TrainingData) -> tuple[Any, str]:
     return emd_loss(surrogate), digest(collect_weights(surrogate.network))
 
 
-def inputs_of(model: keras.Model, charges: Array, events: EventSet) -> list[Array]:
-    """What an autoencoder takes."""
-    return [charges, conditions(events)][: len(model.inputs)]
+def inputs_of(model: keras.Model, values: Array, events: EventSet) -> list[Array]:
+    """What an autoencoder or a decoder takes: charges or latent, and conditions where it knows them."""
+    return [values, conditions(events)][: len(model.inputs)]
 
 
 def fit(
@@ -226,9 +226,3 @@ def tuning_emd(model: keras.Model, data: TrainingData) -> float:
     inputs = inputs_of(model, data.tuning_inputs, data.tuning_events)
     decoded = model.predict([each[some] for each in inputs], verbose=0)
     return float(emd(data.tuning_raw[some], decoded).mean())
-
-
-def largest(kind: str) -> float:
-    """Largest value of a type."""
-    parsed = FixedType.parse(kind)
-    return parsed.max_int * parsed.lsb

@@ -18,7 +18,7 @@ from zerobias.econt import (
     threshold_sum,
     transverse_threshold,
 )
-from zerobias.econt.compare import compare
+from zerobias.econt.compare import compare, in_bins
 from zerobias.econt.shapes import occupancy
 from zerobias.emd import emd
 from zerobias.events import EventSet
@@ -85,7 +85,7 @@ def _decoding(model: Model, trained: Any) -> Callable[[EventSet], Array]:
         charges = wafers.collections["wafer"].astype(np.float32)
         latent = trained.quantised.predict(charges, verbose=0)
         decoder = trained.companions["decoder"]
-        inputs = [latent, model.module.conditions(wafers)][: len(decoder.inputs)]
+        inputs = model.module.inputs_of(decoder, latent, wafers)
         images = decoder.predict(inputs, verbose=0).astype(np.float64)
         total = SUM.decode(SUM.encode(wafers.collections["wafer"].sum(axis=1, dtype=np.int64)))
         return images / images.sum(axis=1, keepdims=True) * total[:, None]
@@ -123,9 +123,8 @@ def figures(true: Array, decoded: Array, cells: Array, eta: Array) -> Iterator[R
         ("occupancy", cells, thirds(cells)),
         ("eta", eta, thirds(eta)),
     ):
-        for number, found in enumerate(compare(true, decoded, values, edges, replicas=REPLICAS)):
-            last = number == len(edges) - 2
-            mine = (values >= found.low) & ((values <= found.high) if last else (values < found.high))
+        bins = compare(true, decoded, values, edges, replicas=REPLICAS)
+        for found, mine in zip(bins, in_bins(values, edges), strict=True):
             label = name if name == "all" else f"{name} {found.low:g} to {found.high:g}"
             error = distance[mine].std() / np.sqrt(mine.sum())
             yield {

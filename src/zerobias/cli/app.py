@@ -23,6 +23,8 @@ from zerobias.cli.console import (
     guarded,
     load_keras,
     out,
+    progress,
+    sample_of,
 )
 from zerobias.cli.emulator import emulator
 from zerobias.cli.score import score
@@ -33,7 +35,7 @@ from zerobias.cli.vendor import vendor
 from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
 from zerobias.errors import GateError, InputError
-from zerobias.events import default_sample, read
+from zerobias.events import read
 from zerobias.files import write_text
 from zerobias.shelves import build_root
 from zerobias.zoo import find_model, model_names, read_weights, with_contract, write_weights
@@ -110,7 +112,7 @@ def contract(name: ModelName, models: ModelsFolder = None, as_json: AsJson = Fal
 def fit(name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_json: AsJson = False) -> None:
     """Fit offsets and shifts on the sample's train split and freeze them in model.toml."""
     model = find_model(name, models)
-    events = read(sample or default_sample(model.contract.spec.collection)).of("zero_bias", "train")
+    events = read(sample_of(model, sample)).of("zero_bias", "train")
     fitted = fit_contract(
         model.spec.contract, events.collections[model.spec.contract.collection], events.weight
     )
@@ -141,9 +143,9 @@ def train(
     load_keras(threads=2)
     from zerobias.train import train as run
 
-    events = read(sample or default_sample(model.contract.spec.collection))
-    with err.status(f"training {name}") as status:
-        history = run(model, events, lambda step, done, total: status.update(f"{step}: {done} of {total}"))
+    events = read(sample_of(model, sample))
+    with progress(f"training {name}") as told:
+        history = run(model, events, told)
     emit(dict(history), as_json, f"{model.folder / 'weights'}: digest {history['digest'][:16]}")
 
 
@@ -242,7 +244,7 @@ def golden(
     from zerobias.verify import Golden, golden_inputs, write_golden
 
     _, graph = reference(model)
-    raw = golden_inputs(model.contract, read(sample or default_sample(model.contract.spec.collection)))
+    raw = golden_inputs(model.contract, read(sample_of(model, sample)))
     path = model.folder / "golden" / "golden.npz"
     change = write_golden(path, Golden(raw, graph.evaluate(shaped(model.contract, graph, raw))))
     emit(

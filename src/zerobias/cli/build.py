@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from zerobias.cli.console import load_keras
+from zerobias.cli.console import load_keras, sample_of
 from zerobias.cli.rtl import EVENTS_OF_EVERY_SIZE, implement, measured, rtl_rows
 from zerobias.cli.stages import key_of, locked, stage, tree_digest
 from zerobias.contract import unit_fault
 from zerobias.errors import DataError
-from zerobias.events import EventSet, default_sample, file_digest, read
+from zerobias.events import EventSet, file_digest, read
 from zerobias.fixed import Graph, Headroom, from_keras, shaped
 from zerobias.hls import (
     Estimate,
@@ -78,7 +78,7 @@ def build_firmware(model: Model, root: Path, step: Step, *, sample: Path | None 
     """
     folder = root / model.build_name
     with locked(folder, lambda: step(f"waiting for another build in {folder}")):
-        sample = sample or default_sample(model.contract.spec.collection)
+        sample = sample_of(model, sample)
         if not sample.is_file():
             raise DataError(f"no event file {sample}: make one with `zerobias simulate` or mend the path")
         return _build(model, folder, step, sample)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec
@@ -15,7 +16,8 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from zerobias.errors import ZerobiasError
-from zerobias.zoo import load_keras
+from zerobias.events import default_sample
+from zerobias.zoo import Model, load_keras
 
 __all__ = [
     "AsJson",
@@ -28,6 +30,8 @@ __all__ = [
     "guarded",
     "load_keras",
     "out",
+    "progress",
+    "sample_of",
 ]
 
 _WIDTH = None if sys.stdout.isatty() else 110
@@ -45,6 +49,18 @@ TargetName = Annotated[
 ]
 
 P = ParamSpec("P")
+
+
+def sample_of(model: Model, given: Path | None) -> Path:
+    """The event file of the option ``--sample``, or the shipped one that holds what ``model`` reads."""
+    return given or default_sample(model.contract.spec.collection)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A status line; yields what is called with (step, done, total)."""
+    with err.status(text) as status:
+        yield lambda step, done, total: status.update(f"{step}: {done} of {total}")
 
 
 def emit(document: Any, as_json: bool, text: Any) -> None:

@@ -9,10 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from zerobias.cli.console import AsJson, ModelName, ModelsFolder, emit, err, guarded, load_keras
+from zerobias.cli.console import (
+    AsJson,
+    ModelName,
+    ModelsFolder,
+    Sample,
+    emit,
+    err,
+    guarded,
+    load_keras,
+    sample_of,
+)
 from zerobias.cli.stages import locked
 from zerobias.doctor import check_qkeras_owner
-from zerobias.events import EventSet, default_sample, read
+from zerobias.events import EventSet, read
 from zerobias.shelves import build_root
 from zerobias.zoo import Model, find_model
 
@@ -26,10 +36,7 @@ __all__ = ["emulator"]
 @guarded
 def emulator(
     name: ModelName,
-    sample: Annotated[
-        Path | None,
-        typer.Option("--sample", help="Event file for the thresholds; default: the shipped sample."),
-    ] = None,
+    sample: Sample = None,
     models: ModelsFolder = None,
     build: Annotated[Path | None, typer.Option("--build", help="Folder for builds.")] = None,
     write_only: Annotated[
@@ -37,7 +44,10 @@ def emulator(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a model's emulator library for CMSSW, build it and check it against its golden scores."""
+    """Write a model's emulator library for CMSSW, build it and check it against its golden scores.
+
+    The sample gives the thresholds.
+    """
     model = find_model(name, models)
     check_qkeras_owner()
     load_keras()
@@ -50,7 +60,7 @@ def emulator(
     with err.status("start") as status, locked(folder, lambda: status.update("waiting for another build")):
         status.update("package")
         network, graph = reference(model)
-        path = sample or default_sample()
+        path = sample_of(model, sample)
         points = _thresholds(model, graph, read(path), path.name)
         package = write_emulator(
             model, network, graph, golden.raw, golden.score, folder / "emulator", thresholds=points

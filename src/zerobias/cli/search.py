@@ -10,10 +10,20 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from zerobias.cli.console import AsJson, ModelName, ModelsFolder, Sample, emit, err, guarded, load_keras
+from zerobias.cli.console import (
+    AsJson,
+    ModelName,
+    ModelsFolder,
+    Sample,
+    emit,
+    err,
+    guarded,
+    load_keras,
+    sample_of,
+)
 from zerobias.doctor import check_qkeras_owner
 from zerobias.errors import DataError, GateError
-from zerobias.events import EventSet, default_sample, file_digest, read
+from zerobias.events import EventSet, file_digest, read
 from zerobias.files import write_text
 from zerobias.shelves import build_root
 from zerobias.zoo import Model, find_model
@@ -40,7 +50,7 @@ def pareto(
     from zerobias.search import draw, search
     from zerobias.train import training_data
 
-    path = sample or default_sample(model.contract.spec.collection)
+    path = sample_of(model, sample)
     events = read(path)
     folder = (build or build_root()) / name / "pareto"
     spec = model.spec.model_dump(mode="json", exclude={"version", "title"})
@@ -93,7 +103,7 @@ def auc_loss(
     load_keras()
     from zerobias.physics import auc_loss
 
-    events = read(sample or default_sample(new.contract.spec.collection))
+    events = read(sample_of(new, sample))
     background = events.of("zero_bias", split)
     signals = {s: part for s in events.signals if len(part := events.of(s, split))}
     if not len(background) or not signals:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import json
 
-from zerobias.cli.console import AsJson, ModelName, ModelsFolder, Sample, emit, err, guarded, load_keras
-from zerobias.events import default_sample, read
+from zerobias.cli.console import (
+    AsJson,
+    ModelName,
+    ModelsFolder,
+    Sample,
+    emit,
+    guarded,
+    load_keras,
+    progress,
+    sample_of,
+)
+from zerobias.events import read
 from zerobias.files import write_text
 from zerobias.zoo import find_model
 
@@ -21,13 +31,10 @@ def study(
     load_keras(threads=2)
     from zerobias.train import reproducible, training_data
 
-    events = read(sample or default_sample(model.contract.spec.collection))
-    with err.status(f"study of {name}") as status:
-        reproducible(model.spec.seed)
-        data = training_data(
-            model, events, lambda step, done, total: status.update(f"{step}: {done} of {total}")
-        )
-        rows = model.study(data, events)
+    events = read(sample_of(model, sample))
+    reproducible(model.spec.seed)
+    with progress(f"study of {name}") as told:
+        rows = model.study(training_data(model, events, told), events)
     path = model.folder / "comparison.json"
     write_text(path, json.dumps({"version": model.spec.version, "rows": rows}, indent=1) + "\n")
     emit({"path": str(path), "rows": len(rows)}, as_json, f"{path}: {len(rows)} rows")

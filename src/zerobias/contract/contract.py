@@ -116,10 +116,6 @@ class Contract:
                 f"[{feature.low}, {feature.high}]; {int(bad.sum())} such values in all"
             )
 
-    def vector(self, raw: IntArray) -> IntArray:
-        """Raw integers (events, features) -> input vector x in LSBs of ``raw_type``, same shape."""
-        return raw << (self.raw_type.frac + self.step_log2)
-
     def scale(self, raw: IntArray) -> IntArray:
         """Raw integers (events, features) -> network input in LSBs of ``network_type``, same shape."""
         return self._scale(raw, np.arange(len(self.features)))

@@ -20,7 +20,7 @@ from zerobias.econt.shapes import (
 )
 from zerobias.errors import DataError
 
-__all__ = ["FIGURES", "BinFigures", "Figure", "compare"]
+__all__ = ["FIGURES", "BinFigures", "Figure", "compare", "in_bins"]
 
 _Array = NDArray[np.float64]
 _Counts = NDArray[np.int64]
@@ -86,17 +86,27 @@ def compare(
     """
     if len(values) != len(true):
         raise DataError(f"{len(true)} wafers and {len(values)} values: give one value a wafer")
-    if len(edges) < 2 or not (np.diff(edges) > 0).all():
-        raise DataError(f"edges are {list(edges)}: give at least two that rise")
     found: list[BinFigures] = []
-    for low, high in pairwise(edges):
-        chosen = (values >= low) & ((values < high) | ((values == high) & (high == edges[-1])))
+    for (low, high), chosen in zip(pairwise(edges), in_bins(values, edges), strict=True):
         count = int(chosen.sum())
         if count < 2:
             raise DataError(f"the bin from {low} to {high} has {count} wafers: make it wider")
         rng = np.random.default_rng([seed, len(found)])
         found.append(BinFigures(low, high, count, _figures(true[chosen], decoded[chosen], replicas, rng)))
     return found
+
+
+def in_bins(values: NDArray[Any], edges: Sequence[float]) -> list[NDArray[np.bool_]]:
+    """For each bin, which of ``values`` (events,) lie in it; the last one includes its upper edge.
+
+    Raises ``DataError`` for edges that do not rise.
+    """
+    if len(edges) < 2 or not (np.diff(edges) > 0).all():
+        raise DataError(f"edges are {list(edges)}: give at least two that rise")
+    return [
+        (values >= low) & ((values < high) | ((values == high) & (high == edges[-1])))
+        for low, high in pairwise(edges)
+    ]
 
 
 def _figures(

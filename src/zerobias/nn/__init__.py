@@ -5,7 +5,7 @@ from zerobias.nn.ebops import effective_bits
 from zerobias.nn.heads import SumOfSquares
 from zerobias.nn.losses import squared_error, telescope, trigger_cells, weighted_squared_error
 from zerobias.nn.mdmm import Bounds, Constraint, Equality, Maximum, Minimum
-from zerobias.nn.quantised import bits, relu
+from zerobias.nn.quantised import bits, largest, relu
 from zerobias.nn.surrogate import EmdSurrogate, emd_loss
 from zerobias.nn.vae import VariationalAutoencoder
 
@@ -23,6 +23,7 @@ __all__ = [
     "bits",
     "effective_bits",
     "emd_loss",
+    "largest",
     "relu",
     "squared_error",
     "telescope",

@@ -7,7 +7,7 @@ from typing import Any
 from zerobias.contract import FixedType
 from zerobias.errors import SpecError
 
-__all__ = ["bits", "relu"]
+__all__ = ["bits", "largest", "relu"]
 
 
 def bits(kind: str) -> Any:
@@ -35,3 +35,9 @@ def relu(kind: str) -> Any:
     if parsed.signed:
         raise SpecError(f"{kind} is signed: a rectified linear unit needs ap_ufixed<W,I>")
     return qkeras.quantized_relu(parsed.width, parsed.integer)
+
+
+def largest(kind: str) -> float:
+    """Largest value of a type, where a quantiser of it saturates."""
+    parsed = FixedType.parse(kind)
+    return parsed.max_int * parsed.lsb

@@ -17,8 +17,8 @@ from zerobias.rtl.design import RtlDesign, write_design
 from zerobias.rtl.netlist import read_netlist
 from zerobias.rtl.packing import Resources, pack
 from zerobias.rtl.pipeline import Cut, stages_of
-from zerobias.rtl.schedule import PLANNED_SHARE, planned_cut, schedule
-from zerobias.rtl.timing import CLOCK_UNCERTAINTY_PS, Fmax, fmax
+from zerobias.rtl.schedule import PLANNED_SHARE, longest_path_ps, planned_cut, schedule
+from zerobias.rtl.timing import Fmax, fmax
 from zerobias.rtl.trace import Circuit
 from zerobias.rtl.yosys import Synthesis, synthesise
 from zerobias.targets import Target
@@ -67,7 +67,7 @@ def close_timing(
     netlist of each. Raises what :func:`synthesise` and :func:`fmax` raise.
     """
     arcs = read_arcs(cell_library(), target.cell_delay)
-    aim = target.clock_ns * 1e3 - CLOCK_UNCERTAINTY_PS
+    aim = longest_path_ps(target)
     stage_ps = aim * PLANNED_SHARE
     places: Cut | None = planned_cut(circuit.logic, target)
     attempts: list[Attempt] = []

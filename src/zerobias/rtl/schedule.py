@@ -22,7 +22,7 @@ from zerobias.rtl.pipeline import Cut
 from zerobias.rtl.timing import CLOCK_UNCERTAINTY_PS, NET_PS
 from zerobias.targets import Target
 
-__all__ = ["PLANNED_SHARE", "planned_cut", "schedule"]
+__all__ = ["PLANNED_SHARE", "longest_path_ps", "planned_cut", "schedule"]
 
 PLANNED_SHARE = 0.9
 """Planned over real delay of the worst stage, as measured (docs/explanation/synthesis.md)."""
@@ -42,10 +42,15 @@ Span = tuple[int, Arrivals]
 """log2 of the worth of the lowest bit, and the arrivals."""
 
 
+def longest_path_ps(target: Target) -> float:
+    """Longest path that the clock of ``target`` leaves room for."""
+    return target.clock_ns * 1e3 - CLOCK_UNCERTAINTY_PS
+
+
 def planned_cut(logic: CombLogic, target: Target) -> Cut:
     """The cut for the clock of ``target``, before any synthesis."""
-    aim = target.clock_ns * 1e3 - CLOCK_UNCERTAINTY_PS
-    return schedule(logic, aim * PLANNED_SHARE, read_arcs(cell_library(), target.cell_delay))
+    arcs = read_arcs(cell_library(), target.cell_delay)
+    return schedule(logic, longest_path_ps(target) * PLANNED_SHARE, arcs)
 
 
 def schedule(logic: CombLogic, stage_ps: float, arcs: Mapping[str, CellArcs]) -> Cut:

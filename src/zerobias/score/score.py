@@ -128,7 +128,7 @@ def _merge(model: Model, files: tuple[ScoredFile, ...], paths: Sequence[Path], o
             part["file"] = np.full(len(part["score"]), index, np.uint16)
             part["row"] = np.arange(row, row + len(part["score"]), dtype=np.uint64)
             for name, kind in columns.items():
-                if not done:
+                if name not in file:
                     shape = part[name].shape[1:]  # () but for a score of several values
                     file.create_dataset(
                         name,

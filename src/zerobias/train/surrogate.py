@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zerobias.errors import DataError
 from zerobias.train.resumable import fit_resumable
+from zerobias.train.train import reproducible
 
 if TYPE_CHECKING:
     from zerobias.emd import Pairs
@@ -60,7 +61,6 @@ def train_surrogate(
     state.
     """
     import keras
-    import tensorflow as tf
 
     from zerobias.nn import EmdSurrogate
 
@@ -71,8 +71,7 @@ def train_surrogate(
             f"pair {int(np.argmin(pairs.emd))} has EMD 0: "
             "a relative error needs images that differ; leave it out"
         )
-    tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(recipe.seed)
+    reproducible(recipe.seed)
     surrogate = EmdSurrogate(**recipe.model_dump(include={"filters", "kernel", "convolutions", "units"}))
     steps = len(pairs) // recipe.batch
     rate = keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps * recipe.epochs)
