@@ -105,10 +105,15 @@ class Model:
         """Result of the recipe in ``model.py``; ``SpecError`` as in ``build``."""
         return self._own_code(lambda: self.module.train(self.spec, data))
 
-    def study(self, data: Any, events: Any) -> list[dict[str, Any]]:
-        """Rows of the comparison in ``study.py``; ``SpecError`` as in ``build``."""
-        module = self._loaded("study", "study")
-        rows: list[dict[str, Any]] = self._own_code(lambda: module.study(self, data, events), "study")
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """Names of the folder's studies: its Python files beside ``model.py``."""
+        return tuple(sorted({path.stem for path in self.folder.glob("*.py")} - {"model"}))
+
+    def study(self, name: str, data: Any, events: Any) -> list[dict[str, Any]]:
+        """Rows of the study ``name``, one of ``studies``; ``SpecError`` as in ``build``."""
+        module = self._loaded(name, "study")
+        rows: list[dict[str, Any]] = self._own_code(lambda: module.study(self, data, events), name)
         return rows
 
     def _own_code(self, run: Callable[[], Any], stem: str = "model") -> Any:
