@@ -7,7 +7,7 @@ override DESIGN := $(value DESIGN)
 export MODEL TARGET DESIGN
 
 .DEFAULT_GOAL := help
-.PHONY: bench help setup doctor firmware emulator train golden pareto simulate test test-long lint lock clean need-model
+.PHONY: bench help setup doctor firmware emulator notebooks train golden pareto simulate test test-long lint lock clean need-model
 
 STAMP := .venv/.stamp
 BIN := .venv/bin
@@ -43,6 +43,9 @@ pareto: need-model $(STAMP) ## MODEL=name Train networks of a model's search spa
 
 simulate: $(STAMP) ## Make the sample of simulated events
 	@$(BIN)/zerobias simulate
+
+notebooks: $(STAMP) ## Execute the notebooks and store what they show
+	@$(BIN)/python tools/notebooks.py
 
 test: lint ## Run the checks of `make lint`, then the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
