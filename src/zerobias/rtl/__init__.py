@@ -11,6 +11,7 @@ from zerobias.rtl.schedule import planned_cut, schedule
 from zerobias.rtl.simulation import Simulation, compile_simulation, pack_events, simulate
 from zerobias.rtl.timing import Fmax, fmax
 from zerobias.rtl.trace import Circuit, trace, traces
+from zerobias.rtl.weights import WeightField, pack_weights, weight_values
 from zerobias.rtl.yosys import Synthesis, synthesise
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "RtlEstimate",
     "Simulation",
     "Synthesis",
+    "WeightField",
     "check_gates",
     "check_size",
     "close_timing",
@@ -32,6 +34,7 @@ __all__ = [
     "gate_scores",
     "pack",
     "pack_events",
+    "pack_weights",
     "planned_cut",
     "read_design",
     "read_netlist",
@@ -41,5 +44,6 @@ __all__ = [
     "synthesise",
     "trace",
     "traces",
+    "weight_values",
     "write_design",
 ]
