@@ -1,5 +1,6 @@
 """Hardware: fixed-point graph -> Verilog and VHDL, cycle-accurate simulation, synthesis."""
 
+from zerobias.rtl.area import GateCount, count_gates
 from zerobias.rtl.closure import Attempt, close_timing
 from zerobias.rtl.design import PortField, RtlDesign, RtlEstimate, read_design, write_design
 from zerobias.rtl.gates import check_gates, gate_scores
@@ -18,6 +19,7 @@ __all__ = [
     "Attempt",
     "Circuit",
     "Fmax",
+    "GateCount",
     "Netlist",
     "PortField",
     "Resources",
@@ -30,6 +32,7 @@ __all__ = [
     "check_size",
     "close_timing",
     "compile_simulation",
+    "count_gates",
     "fmax",
     "gate_scores",
     "pack",
