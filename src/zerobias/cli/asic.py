@@ -108,8 +108,6 @@ def gate_synthesis(
         "period_ns": period,
         "closed": period <= design.clock_ns,
         "gates": vars(count_gates(netlist)),
-        "seconds": made.seconds,
-        "peak_gb": made.peak_gb,
     }
 
 
