@@ -22,7 +22,7 @@ from zerobias.zoo import Model, apply_weights, read_weights
 
 PARTS = (0.2, 0.4, 0.6, 0.8)
 """Where the limits lie between the ends; the weights of the sums."""
-CONSTRAINT = {"scale": 20.0, "damping": 20.0, "slack": 0.1}
+CONSTRAINT = {"scale": 1.0, "damping": 1.0, "slack": 0.1}
 """Of a quantity in units of the distance between the ends; see :mod:`zerobias.nn.mdmm`."""
 MOST_WAFERS = 3000
 Array = NDArray[Any]
