@@ -31,6 +31,7 @@ from zerobias.cli.score import score
 from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
 from zerobias.cli.study import study
+from zerobias.cli.vectors import capture, vectors
 from zerobias.cli.vendor import vendor
 from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
@@ -226,6 +227,8 @@ app.command()(vendor)
 
 
 app.command()(emulator)
+app.command()(vectors)
+app.command()(capture)
 
 
 app.command()(score)
