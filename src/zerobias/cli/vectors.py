@@ -50,7 +50,7 @@ def vectors(
 
     raw, score = _selected(model, graph, events, start, count)
     folder = out or build_root() / model.build_name / "vectors" / form
-    facts = write_vectors(model, graph, raw, score, form, folder)
+    facts = write_vectors(model, graph, raw, score, form, folder, start)
     emit(
         {"path": str(folder), **facts},
         as_json,

@@ -45,9 +45,13 @@ class Lines:
             yield self._lines[self.number - 1].strip()
 
     def header(self, *starts: str) -> tuple[str, str]:
-        """Which of ``starts`` the next line that is not empty begins with, and the rest of that line."""
+        """Which of ``starts`` the next line begins with, and the rest of that line.
+
+        Empty lines are passed over, and comments behind # where no header begins so.
+        """
+        comment = "#" if not any(start.startswith("#") for start in starts) else "\n"
         for line in self:
-            if not line:
+            if not line or line.startswith(comment):
                 continue
             for start in starts:
                 if line.startswith(start):

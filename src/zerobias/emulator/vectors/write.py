@@ -35,9 +35,10 @@ MANIFEST = "vectors.json"
 
 
 def write_vectors(
-    model: Model, graph: Graph, raw: IntArray, score: IntArray, form: str, folder: Path
+    model: Model, graph: Graph, raw: IntArray, score: IntArray, form: str, folder: Path, first: int = 0
 ) -> dict[str, Any]:
-    """Write hardware integers ``raw`` (events, features) and ``score`` integers in the format ``form``.
+    """Write hardware integers ``raw`` (events, features) and ``score`` integers in the format ``form``;
+    ``first`` is the first event's number where they are from.
 
     The files replace the folder ``folder``, all or none of them; ``vectors.json`` there, also returned, says
     which events each holds and where every value lies. Raises ``DataError`` without events, ``SpecError`` for
@@ -54,7 +55,7 @@ def write_vectors(
         layouts = [_layout(side, form) for side in sides]
         files: list[dict[str, Any]] = []
         for start, stop in _parts(len(raw), form, layouts):
-            row: dict[str, Any] = {"first_event": start, "events": stop - start}
+            row: dict[str, Any] = {"first_event": first + start, "events": stop - start}
             for number, (side, layout) in enumerate(zip(sides, layouts, strict=True)):
                 part = values[number][start:stop]
                 name = _PLAIN[form][0][number] if form in _PLAIN else f"{side.title}_{len(files)}.txt"
