@@ -2,7 +2,7 @@
 
 from zerobias.zoo.backend import load_keras
 from zerobias.zoo.links import LinkSpec, LinksSpec, PieceSpec, SlotsSpec
-from zerobias.zoo.shelf import Model, find_model, model_names, with_contract
+from zerobias.zoo.shelf import Model, find_model, model_names, released_versions, with_contract
 from zerobias.zoo.spec import EmulatorSpec, HlsSettings, ModelSpec, RangeSpec, SearchSpec, TargetSpec
 from zerobias.zoo.weights import (
     apply_weights,
@@ -33,6 +33,7 @@ __all__ = [
     "model_names",
     "quantised_values",
     "read_weights",
+    "released_versions",
     "with_contract",
     "write_weights",
 ]
