@@ -50,6 +50,7 @@ def check_release(folder: Path, report: Report, package: Package, made_with: Map
         cause = f": {', '.join(versions)}" if versions else ""
         raise GateError(
             f"{release.model} {release.version} built anew differs from its release in "
-            f"{', '.join(wrong)}{cause}; check out {release.commit[:12]} and its requirements.txt to build it as it was"
+            f"{', '.join(wrong)}{cause}; check out {release.commit[:12]} and its requirements.txt to build "
+            "it as it was"
         )
     return release

@@ -10,13 +10,13 @@ from zerobias.files import write_text
 from zerobias.release.write import read_release
 from zerobias.zoo import released_versions
 
-__all__ = ["INDEX", "write_index"]
+__all__ = ["INDEX", "index_text", "write_index"]
 
 INDEX = "emulators.json"
 
 
-def write_index(shelf: Path) -> Path:
-    """Write the index of the models folder ``shelf``, from its releases alone; the path of the index.
+def index_text(shelf: Path) -> str:
+    """Text of the index of the models folder ``shelf``, from its releases alone.
 
     Models by name, versions from the lowest. Raises ``DataError`` for a damaged release.
     """
@@ -25,8 +25,12 @@ def write_index(shelf: Path) -> Path:
         for folder in sorted(path.parent for path in shelf.glob("*/model.toml"))
         for version in released_versions(folder)
     ]
-    path = shelf / INDEX
-    text = json.dumps({"emulators": rows}, indent=1) + "\n"
+    return json.dumps({"emulators": rows}, indent=1) + "\n"
+
+
+def write_index(shelf: Path) -> Path:
+    """Write :func:`index_text` to ``shelf``/emulators.json where it differs; that path."""
+    path, text = shelf / INDEX, index_text(shelf)
     if not path.is_file() or path.read_text() != text:
         write_text(path, text)
     return path
