@@ -40,15 +40,50 @@ class Board:
     read: Callable[[Path], Frames]
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a file: each begins with its number, of this ``base``; lines that begin with ``skip`` are none.
+
+    A ``word`` of ``bits`` bits ends with the white space behind it; it is data unless its group ``valid``, a
+    digit, is even or its group ``strobe`` is 0.
+    """
+
+    bits: int
+    number: re.Pattern[str]
+    base: int
+    word: re.Pattern[str]
+    skip: str
+
+
 _RULE = "=" * 100
 _METADATA = "Metadata: (strobe,) start of orbit, start of packet, end of packet, valid"
-# A word ends with the white space behind it.
-_CTP7_WORD = re.compile(r"0x(?P<data>[0-9a-fA-F]{1,8})(?:\s+|$)")
-_APX_WORD = re.compile(r"0x[0-9a-fA-F]?(?P<valid>[0-9a-fA-F])\s+0x(?P<data>[0-9a-fA-F]{1,16})(?:\s+|$)")
-_EMP_WORD = re.compile(r"(?P<strobe>[01])?[01]{3}(?P<valid>[01])\s+(?P<data>[0-9a-fA-F]{16})(?:\s+|$)")
-_EMP1_WORD = re.compile(r"(?:(?P<strobe>[01])s)?(?P<valid>[01])v(?P<data>[0-9a-fA-F]{16})(?:\s+|$)")
 _HEX_ROW = re.compile(r"0x([0-9a-fA-F]+)\s+")
 _EMP_ROW = re.compile(r"Frame ([0-9]+)\s+:?\s*")
+_CTP7 = _Rows(32, _HEX_ROW, 16, re.compile(r"0x(?P<data>[0-9a-fA-F]{1,8})(?:\s+|$)"), "===")
+_APX = _Rows(
+    64,
+    _HEX_ROW,
+    16,
+    re.compile(r"0x[0-9a-fA-F]?(?P<valid>[0-9a-fA-F])\s+0x(?P<data>[0-9a-fA-F]{1,16})(?:\s+|$)"),
+    "#",
+)
+_EMP = {
+    "ID:": _Rows(
+        64,
+        _EMP_ROW,
+        10,
+        re.compile(r"(?P<strobe>[01])?[01]{3}(?P<valid>[01])\s+(?P<data>[0-9a-fA-F]{16})(?:\s+|$)"),
+        "#",
+    ),
+    "Board ": _Rows(
+        64,
+        _EMP_ROW,
+        10,
+        re.compile(r"(?:(?P<strobe>[01])s)?(?P<valid>[01])v(?P<data>[0-9a-fA-F]{16})(?:\s+|$)"),
+        "#",
+    ),
+}
+"""By the first line of a file."""
 
 
 def _flags(frames: Frames, per_event: int) -> Iterator[tuple[int, int, int, list[bool]]]:
@@ -95,12 +130,12 @@ def _read_ctp7(path: Path) -> Frames:
     _, labels = lines.header("Input", "Output")
     channels = _channels(lines, labels, "LINK_")
     lines.header("===")
-    return _rows(lines, channels, _HEX_ROW, 16, _CTP7_WORD, "===")
+    return _frames(lines, channels, _CTP7)
 
 
 def _read_emp(path: Path) -> Frames:
     lines = Lines(path)
-    version, _ = lines.header("ID:", "Board ")
+    version, _ = lines.header(*_EMP)
     if version == "ID:":
         lines.header(_METADATA)
         _, labels = lines.header("Link ")
@@ -108,7 +143,7 @@ def _read_emp(path: Path) -> Frames:
         lines.header("Quad/Chan :")
         _, labels = lines.header("Link :")
     channels = _channels(lines, labels, "")
-    return _rows(lines, channels, _EMP_ROW, 10, _EMP_WORD if version == "ID:" else _EMP1_WORD, "#")
+    return _frames(lines, channels, _EMP[version])
 
 
 def _read_apx(path: Path) -> Frames:
@@ -120,7 +155,7 @@ def _read_apx(path: Path) -> Frames:
         _, rest = lines.header("#LinkLabel")
     channels = _channels(lines, rest, "LINK_")
     lines.header("#BeginData")
-    return _rows(lines, channels, _HEX_ROW, 16, _APX_WORD, "#")
+    return _frames(lines, channels, _APX)
 
 
 def _channels(lines: Lines, text: str, prefix: str) -> tuple[int, ...]:
@@ -135,26 +170,19 @@ def _channels(lines: Lines, text: str, prefix: str) -> tuple[int, ...]:
     return channels
 
 
-def _rows(
-    lines: Lines,
-    channels: tuple[int, ...],
-    number: re.Pattern[str],
-    base: int,
-    word: re.Pattern[str],
-    skip: str,
-) -> Frames:
-    """The numbered rows that are left; lines that begin with ``skip`` are none."""
+def _frames(lines: Lines, channels: tuple[int, ...], rows: _Rows) -> Frames:
+    """The words of the lines that are left."""
     data: list[list[str]] = []
     valid: list[list[bool]] = []
     for line in lines:
-        if not line or line.startswith(skip):
+        if not line or line.startswith(rows.skip):
             continue
-        match = number.match(line)
-        if match is None or int(match[1], base) != len(data):
+        match = rows.number.match(line)
+        if match is None or int(match[1], rows.base) != len(data):
             raise lines.fault(f"{line[:20]!r} does not begin row {len(data)}: a row is missing or damaged")
         place, words = match.end(), []
         while place < len(line):
-            found = word.match(line, place)
+            found = rows.word.match(line, place)
             if found is None:
                 raise lines.fault(f"{line[place : place + 24]!r} does not begin with a word of this format")
             words.append(found.groupdict())
@@ -162,13 +190,10 @@ def _rows(
         if len(words) != len(channels):
             raise lines.fault(f"the row has {len(words)} words, the header names {len(channels)} links")
         data.append([cell["data"] for cell in words])
-        # A word without flags is data; a hexadecimal digit of flags says so in its lowest bit.
         valid.append([bool(int(w.get("valid", "1"), 16) & 1) and w.get("strobe") != "0" for w in words])
     if not data:
         raise DataError(f"{lines.path} holds no data: it ends with its header")
-    return Frames(
-        channels, words_of(data, len(channels), 32 if word is _CTP7_WORD else 64), np.array(valid, bool)
-    )
+    return Frames(channels, words_of(data, len(channels), rows.bits), np.array(valid, dtype=bool))
 
 
 BOARDS = {

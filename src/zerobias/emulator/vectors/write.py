@@ -31,7 +31,7 @@ _PLAIN = {
     "dat": (("tb_input_features.dat", "tb_output_predictions.dat"), write_dat),
     "readmemh": (("inputs.mem", "scores.mem"), write_memory),
 }
-MANIFEST = "vectors.json"
+_MANIFEST = "vectors.json"
 
 
 def write_vectors(
@@ -46,6 +46,8 @@ def write_vectors(
     """
     if not len(raw):
         raise DataError("no event to write: give at least one")
+    if folder.exists() and not (folder / _MANIFEST).is_file():
+        raise DataError(f"{folder} exists and holds no vectors: name a new folder")
     sides = input_side(model), output_side(model, graph)
     values = raw, score.reshape(len(raw), len(sides[1].fields))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -71,10 +73,8 @@ def write_vectors(
             "files": files,
             **{side.title: _places(side, layout) for side, layout in zip(sides, layouts, strict=True)},
         }
-        (fresh / MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
+        (fresh / _MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
         if folder.exists():
-            if not (folder / MANIFEST).is_file():
-                raise DataError(f"{folder} exists and holds no vectors: name a new folder")
             shutil.rmtree(folder)
         os.replace(fresh, folder)
     return facts
