@@ -434,7 +434,13 @@ def test_commit_during_the_build_is_found(
 
 def test_verbs_that_write_refuse_a_release(shelf: Shelf) -> None:
     folder = shelf.release()
-    for verb, *words in (("golden",), ("train",), ("fit-contract",), ("study",), ("import-weights", "x.npz")):
+    for verb, *words in (
+        ("golden",),
+        ("train",),
+        ("fit-contract",),
+        ("study", "front"),
+        ("import-weights", "x.npz"),
+    ):
         code, out, err = run(verb, "tiny@1.2.3", *words, "--models", shelf.root)
         assert (code, out) == (2, "")
         assert "tiny@1.2.3 is a release, which never changes: name the working model, tiny" in err
