@@ -82,7 +82,7 @@ def test_compiled_scores_are_the_references(model: Model, tmp_path: Path) -> Non
     golden = read_golden(model.folder / "golden" / "golden.npz")
     graph = graph_of(model)
     stored = read(default_sample(model.contract.spec.collection)).collections[model.contract.spec.collection]
-    raw = np.concatenate([golden.raw, extreme_events(model.contract, random=10_000, sizes=2000)])
+    raw = np.concatenate([golden.raw, extreme_events(model.contract, corners=1000, random=4000)])
     np.testing.assert_array_equal(
         CompiledGraph(model.contract, graph, tmp_path).evaluate(raw.astype(stored.dtype)),
         graph.evaluate(shaped(model.contract, graph, raw)),

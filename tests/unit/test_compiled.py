@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import runpy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +24,7 @@ from zerobias.score.source import _RULES, source
 from zerobias.verify import extreme_events
 
 GRAPHS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "data" / "random_graphs.py")))
+random_graph = cache(GRAPHS.random_graph)
 EVERY = {
     kind for kind in map(vars(fixed).get, fixed.__all__) if isinstance(kind, type) and issubclass(kind, Op)
 }
@@ -44,19 +46,19 @@ def test_every_operation_is_compiled() -> None:
 
 
 def test_graphs_of_these_tests_hold_every_operation() -> None:
-    seen = {type(node.op) for seed, length in SEEDS for node in GRAPHS.random_graph(seed, length)[1]}
+    seen = {type(node.op) for seed, length in SEEDS for node in random_graph(seed, length)[1]}
     assert seen == EVERY - {Op}
 
 
 @pytest.mark.parametrize(("seed", "kind"), [(SEEDS[0], "int16"), (SEEDS[1], "int32")])
 def test_random_graphs(seed: tuple[int, int], kind: str, tmp_path: Path) -> None:
-    same(*GRAPHS.random_graph(*seed), kind, tmp_path)
+    same(*random_graph(*seed), kind, tmp_path)
 
 
 def test_intervals_are_integers_of_any_size() -> None:
     """Zeros of a padded border too: int64 ones would overflow."""
     for seed in SEEDS:
-        contract, graph = GRAPHS.random_graph(*seed)
+        contract, graph = random_graph(*seed)
         for interval in graph.intervals(*contract.box).values():
             assert {type(value) for side in (interval.low, interval.high) for value in side.flat} == {int}
 
@@ -65,7 +67,7 @@ def test_intervals_are_integers_of_any_size() -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_many_random_graphs(seed: int, tmp_path: Path) -> None:
     kind = ("int16", "int32", "int64", "uint16", "int8")[seed % 5]
-    same(*GRAPHS.random_graph(seed, 14), kind, tmp_path)
+    same(*random_graph(seed, 14), kind, tmp_path)
 
 
 @pytest.fixture(scope="module")
