@@ -1,7 +1,7 @@
 """Speed of the project against its references, in one run: ``make bench``.
 
-Writes ``firmware/build/bench.json``, rows of name, value, unit, reference, reference_value, ratio, and the same
-as the table of docs/benchmarks.md, ``bench.md``.
+Writes ``firmware/build/bench.json``, rows of name, value, unit, reference, reference_value, ratio, and the
+table of docs/benchmarks.md, ``bench.md``.
 """
 
 from __future__ import annotations
@@ -63,9 +63,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{line[key]:.4g}" if line[key] < 1000 else f"{line[key]:,.0f}"
             for key in ("value", "reference_value")
         )
-        lines.append(
-            f"| {line['name']} | {value} | {line['unit']} | {line['reference']} | {other} | {line['ratio']:.3g} |"
-        )
+        cells = [line["name"], value, line["unit"], line["reference"], other, f"{line['ratio']:.3g}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

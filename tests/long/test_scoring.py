@@ -26,11 +26,10 @@ def test_many_events(name: str) -> None:
     made = CompiledGraph(contract, graph)
     rng = np.random.default_rng(0)
     for start in range(0, EVENTS, STEP):
-        raw = rng.integers(
-            contract.low, contract.high, (min(STEP, EVENTS - start), len(contract.low)), endpoint=True
-        )
+        shape = (min(STEP, EVENTS - start), len(contract.low))
+        raw = rng.integers(contract.low, contract.high, shape, endpoint=True)
         raw[::2] >>= rng.integers(0, 12, raw[::2].shape)
-        raw = np.maximum(raw, contract.low)
+        raw = np.clip(raw, contract.low, contract.high)
         np.testing.assert_array_equal(
             made.evaluate(raw.astype(stored)),
             graph.evaluate(shaped(contract, graph, raw)),
