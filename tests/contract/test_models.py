@@ -12,7 +12,8 @@ from zerobias.emulator import write_emulator
 from zerobias.events import default_sample, read
 from zerobias.fixed import Dense, Graph, from_keras, shaped
 from zerobias.release import INDEX, check_files, index_text
-from zerobias.verify import golden_inputs, keras_implementation, read_golden
+from zerobias.score import CompiledGraph
+from zerobias.verify import extreme_events, golden_inputs, keras_implementation, read_golden
 from zerobias.zoo import Model, collect_weights, digest, find_model, model_names, read_weights
 
 
@@ -85,6 +86,18 @@ def test_golden_sees_every_layer(model: Model) -> None:
         node.op.kernel[row, column] ^= 1
         assert changed, node.name
     np.testing.assert_array_equal(graph.evaluate(inputs), golden.score)
+
+
+def test_compiled_scores_are_the_references(model: Model, tmp_path: Path) -> None:
+    """Golden events as they are stored, borders of the contract and random events."""
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    graph = graph_of(model)
+    stored = read(default_sample(model.contract.spec.collection)).collections[model.contract.spec.collection]
+    raw = np.concatenate([golden.raw, extreme_events(model.contract, corners=1000, random=4000)])
+    np.testing.assert_array_equal(
+        CompiledGraph(model.contract, graph, tmp_path).evaluate(raw.astype(stored.dtype)),
+        graph.evaluate(shaped(model.contract, graph, raw)),
+    )
 
 
 def test_emulator_library_can_be_written(model: Model, tmp_path: Path) -> None:
