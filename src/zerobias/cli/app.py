@@ -27,6 +27,7 @@ from zerobias.cli.console import (
     sample_of,
 )
 from zerobias.cli.emulator import emulator
+from zerobias.cli.menu import menu
 from zerobias.cli.score import score
 from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
@@ -229,6 +230,9 @@ app.command()(emulator)
 
 
 app.command()(score)
+
+
+app.command()(menu)
 
 
 @app.command()

@@ -136,8 +136,11 @@ class ZeroBias:
         rng = np.random.default_rng(self.seed)
         return resampled(rng, self.replicas, self.weight, self.npu, self.leader)
 
-    def rate(self, fired: _Mask, among: _Mask | None = None) -> Rate:
-        """Rate of the crossings of a mask (events,); ``among`` (events,): if all crossings were like those.
+    def rate(self, fired: _Mask, among: _Mask | None = None, of: _Mask | None = None) -> Rate:
+        """Rate of the crossings of a mask (events,).
+
+        ``among`` (events,): if all crossings were like those. ``of`` (events,): crossings of which those that
+        fire are a part; where none fire, the upper limit is on that part (None: on a part of all).
 
         Raises ``DataError`` when no weight is among those.
         """
@@ -154,16 +157,18 @@ class ZeroBias:
             several = (self.events.drawn @ (weight * fired))[total > 0] / total[total > 0]
             low, high = np.quantile(several, [_TAIL, 1 - _TAIL])
         else:  # replicas of none or all are all alike: as many crossings as the weights are worth
+            parent = weight if of is None or not weight[of].any() else weight * of
             leader = np.arange(len(weight)) if self.leader is None else self.leader
-            together = np.bincount(np.unique(leader, return_inverse=True)[1], weight)
+            together = np.bincount(np.unique(leader, return_inverse=True)[1], parent)
             effective = float(together.sum() ** 2 / np.sum(together**2))
             low, high = clopper_pearson(share * effective, effective)
+            high *= float(parent.sum() / weight.sum())
         scale = self.beam.crossings_khz
         return Rate(khz=scale * share, low=scale * low, high=scale * high, crossings=count)
 
 
 def clopper_pearson(passed: float, total: float) -> tuple[float, float]:
-    """Central 68.27 % interval of a probability of which ``passed`` of ``total`` came (Biometrika 26, 404)."""
+    """Central 68.27 % interval of a probability seen ``passed`` of ``total`` times (Biometrika 26, 404)."""
     low = betaincinv(passed, total - passed + 1, _TAIL) if passed > 0 else 0.0
     high = betaincinv(passed + 1, total - passed, 1 - _TAIL) if passed < total else 1.0
     return float(low), float(high)
