@@ -158,13 +158,15 @@ def _shown(found: MenuTable, folder: Path) -> Group:
         if total is not None:
             rates.add_row(label, "", "", "", _rate(total), style="bold")
     parts: list[Table | str] = [rates]
-    parts += [f"{row.name}: {row.plateau}" for row in found.seeds if row.plateau]
     pairs = sorted(found.overlaps, key=lambda row: -row.rate.khz)[:_OVERLAPS]
     overlaps = Table("seed", "and", "overlap kHz", box=None, title="largest overlaps")
     for pair in pairs:
         overlaps.add_row(pair.first, pair.second, _rate(pair.rate))
     parts += [overlaps] if pairs else []
     parts += [_gain(found, seed) for seed in dict.fromkeys(row.seed for row in found.gains)]
+    plateaus = {f"{row.name}: {row.plateau}" for row in found.seeds if row.plateau}
+    plateaus |= {f"{row.seed}: {row.plateau}" for row in found.points if row.plateau}
+    parts += sorted(plateaus)
     return Group(*parts, f"plots and menu.json: {folder}")
 
 

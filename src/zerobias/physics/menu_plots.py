@@ -97,7 +97,7 @@ def _gain(figure: Any, found: MenuTable, seed: str) -> None:
             label=f"{khz:g} kHz",
         )
     right.set_xlabel(f"gained by {seed} (% of signal)")
-    right.legend(fontsize=10)
+    right.legend(fontsize=10, loc="lower right")
     left.set_yticks(place, [row.signal for row in found.efficiencies], fontsize=10)
     for axes in (left, right):
         axes.minorticks_off()

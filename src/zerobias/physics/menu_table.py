@@ -229,7 +229,8 @@ def menu_table(
 
 
 def _any(masks: Iterable[_Mask], events: int) -> _Mask:
-    return np.logical_or.reduce([np.zeros(events, bool), *masks])
+    found: _Mask = np.logical_or.reduce([np.zeros(events, bool), *masks])
+    return found
 
 
 def _raw(unit: MenuUnit | None, threshold: int) -> int | None:
