@@ -123,6 +123,14 @@ def test_a_stale_threshold_is_refused(folder: Path, tmp_path: Path) -> None:
     assert run(*words(root))[0] == 0, "on another sample a menu is looked at as it is"
 
 
+def test_another_shipped_sample_is_refused(folder: Path) -> None:
+    options = [word for word in words(folder) if word not in ("--sample", folder / "events.h5")]
+    code, out, err = run(*options)
+    assert (code, out) == (2, "")
+    assert "own.toml: its thresholds are for the sample" in err
+    assert "name that sample with --sample, or run `zerobias menu own --set-thresholds`" in err
+
+
 def test_what_cannot_be_scored_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     root = copy(folder, tmp_path)
     events = read(root / "events.h5")

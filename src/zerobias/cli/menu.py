@@ -25,6 +25,7 @@ from zerobias.physics import (
     SeedScores,
     ZeroBias,
     check_pins,
+    check_sample,
     check_thresholds,
     draw_menu,
     load_menu,
@@ -61,7 +62,8 @@ def menu(
 ) -> None:
     """Rates, overlaps and gained signal of a trigger menu, with plots.
 
-    A menu for another model, or with a threshold that its goal does not give on its own sample, is refused.
+    A menu for another model or sample, or with a threshold that its goal does not give, is refused; with
+    `--sample`, thresholds from another sample are taken as they are.
     """
     path = menu_path(name, menus)
     spec = load_menu(path)
@@ -70,8 +72,10 @@ def menu(
     for seed in spec.model:
         checked = {"version": pins[seed.name]["version"]} if set_thresholds else pins[seed.name]
         check_pins(path, seed, checked)
+    file = sample or default_sample()
+    if sample is None and not set_thresholds:
+        check_sample(path, spec, file_digest(file))
     with err.status("events") as status:
-        file = sample or default_sample()
         events = read(file)
         background = events.of("zero_bias", spec.split)
         if not len(background):

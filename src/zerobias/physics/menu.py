@@ -27,6 +27,7 @@ __all__ = [
     "ModelSeed",
     "ObjectSeed",
     "check_pins",
+    "check_sample",
     "check_thresholds",
     "load_menu",
     "menu_names",
@@ -167,6 +168,16 @@ def check_pins(menu: Path, seed: ModelSeed, found: Mapping[str, str]) -> None:
                 f"{menu}: seed {seed.name} is for {key} {_short(pinned)} of {seed.model}, which now has "
                 f"{_short(value)}: {_remedy(menu)}" + ", after giving its version there" * (key == "version")
             )
+
+
+def check_sample(menu: Path, spec: Menu, found: str) -> None:
+    """Raise ``SpecError`` when a file's SHA-256 is not that of the sample the thresholds are for."""
+    if found != spec.sample:
+        raise SpecError(
+            f"{menu}: its thresholds are for the sample {_short(spec.sample)}, the shipped one is "
+            f"{_short(found)}: name that sample with --sample, or run `zerobias menu {menu.stem} "
+            "--set-thresholds`"
+        )
 
 
 def check_thresholds(menu: Path, spec: Menu, found: Mapping[str, Reach]) -> None:
