@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zerobias.emd import emd, make_pairs, plausible_decodings, unit_images
 from zerobias.events import EventSet
-from zerobias.events.wafer import CELLS, arrange_8x8, remap
+from zerobias.events.wafer import CELLS, arrange_8x8
 from zerobias.nn import (
     Gather,
     SumShift,
@@ -38,16 +38,17 @@ LATENT_BITS = {2: 3, 3: 5, 4: 7, 5: 9}
 """Bits of each latent number by the number of e-links."""
 PLACES_8X8 = arrange_8x8(np.arange(1, CELLS + 1))[..., None] - 1
 """Trigger cell at each place of the 8 x 8 image, -1 where there is none."""
-CELLS_8X8 = remap(np.arange(64).reshape(8, 8))
-"""Place in the flat 8 x 8 image of each trigger cell."""
 LOSSES = {
     "telescope": telescope,
     "weighted_squared_error": weighted_squared_error,
     "squared_error": squared_error,
 }
 CONDITIONS = 8
+UNITS = 128
+"""Hidden units of the decoder."""
 TUNING_IMAGES = 2000
 Array = NDArray[Any]
+Loss = Callable[[Any, Any], Any]
 
 
 class Network(BaseModel):
@@ -107,9 +108,11 @@ def build(spec: ModelSpec, quantised: bool = True) -> keras.Model:
         x = keras.layers.Flatten(name="flat")(qkeras.QActivation(relu(net.activations), name="relu")(x))
         x = qkeras.QDense(LATENT, name="dense", **types)(x)
         return keras.Model(inputs, qkeras.QActivation(relu(net.latent), name="latent")(x), name=spec.name)
-    x = keras.layers.Conv2D(net.filters, 3, strides=2, padding="same", name="conv")(x)
+    # Biases start above 0: a unit that is 0 for all wafers never learns.
+    first, last = (keras.initializers.Constant(value) for value in (0.1, 0.75))
+    x = keras.layers.Conv2D(net.filters, 3, strides=2, padding="same", bias_initializer=first, name="conv")(x)
     x = keras.layers.ReLU(largest(net.activations), name="relu")(x)
-    x = keras.layers.Dense(LATENT, name="dense")(keras.layers.Flatten(name="flat")(x))
+    x = keras.layers.Dense(LATENT, bias_initializer=last, name="dense")(keras.layers.Flatten(name="flat")(x))
     latent = keras.layers.ReLU(largest(net.latent), name="latent")(x)
     return keras.Model(inputs, latent, name=spec.name)
 
@@ -120,12 +123,14 @@ def decoder(spec: ModelSpec) -> keras.Model:
     inputs = [keras.Input((LATENT,), name="latent")]
     if net.conditional:
         inputs.append(keras.Input((CONDITIONS,), name="conditions"))
-    x = keras.layers.Concatenate()(inputs) if net.conditional else inputs[0]
-    x = keras.layers.Dense(16 * net.filters, activation="relu")(x)
-    x = keras.layers.Reshape((4, 4, net.filters))(x)
-    x = keras.layers.Conv2DTranspose(net.filters, 3, strides=2, padding="same", activation="relu")(x)
-    x = keras.layers.Conv2DTranspose(1, 3, padding="same")(x)
-    return keras.Model(inputs, keras.layers.Softmax()(Gather(CELLS_8X8)(x)), name="decoder")
+    known = keras.layers.Concatenate()(inputs) if net.conditional else inputs[0]
+    # What is linear is learned first and best: 16 numbers of a linear code already describe most wafers.
+    linear = keras.layers.Dense(CELLS, name="linear")(known)
+    hidden = keras.layers.Dense(UNITS, activation="relu", name="hidden")(known)
+    x = keras.ops.softplus(
+        linear + keras.layers.Dense(CELLS, kernel_initializer="zeros", name="rest")(hidden)
+    )
+    return keras.Model(inputs, x / keras.ops.sum(x, axis=-1, keepdims=True), name="decoder")
 
 
 def conditions(events: EventSet) -> Array:
@@ -164,13 +169,11 @@ def train(spec: ModelSpec, data: TrainingData) -> Trained:
     return Trained(quantised, floating, history, {"decoder": second.get_layer("decoder")})
 
 
-def chosen_loss(spec: ModelSpec, data: TrainingData) -> tuple[Any, str]:
+def chosen_loss(spec: ModelSpec, data: TrainingData) -> tuple[Loss, str]:
     """The recipe's loss (true, decoded) -> (n,), and what identifies it."""
     plan = recipe(spec)
     if plan.loss != "emd":
-        error = LOSSES[plan.loss]
-        # Of images with mean 1, so that gradients are of order one.
-        return lambda true, decoded: error(CELLS * true, CELLS * decoded), plan.loss
+        return mean_one(LOSSES[plan.loss]), plan.loss
     real = unit_images(data.raw)
     pairs = make_pairs(
         real,
@@ -186,27 +189,38 @@ def chosen_loss(spec: ModelSpec, data: TrainingData) -> tuple[Any, str]:
     return emd_loss(surrogate), digest(collect_weights(surrogate.network))
 
 
+def mean_one(error: Loss) -> Loss:
+    """The error of images scaled to mean 1, so that gradients are of order one."""
+    return lambda true, decoded: error(CELLS * true, CELLS * decoded)
+
+
 def inputs_of(model: keras.Model, values: Array, events: EventSet) -> list[Array]:
     """What an autoencoder or a decoder takes: charges or latent, and conditions where it knows them."""
-    return [values, conditions(events)][: len(model.inputs)]
+    known = conditions(events)
+    return [values, np.tile(known, (len(values) // len(known), 1))][: len(model.inputs)]
+
+
+def turned(wafers: Array) -> Array:
+    """Wafers (n, 48), then all of them turned by 120 and by 240 degrees (3n, 48)."""
+    return np.concatenate([np.roll(wafers, turn * CELLS // 3, axis=1) for turn in range(3)])
 
 
 def fit(
     model: keras.Model,
     spec: ModelSpec,
     data: TrainingData,
-    loss: Callable[[Any, Any], Any],
+    loss: Loss,
     named: str,
     epochs: int,
     learning_rate: float,
 ) -> list[float]:
-    """Train an autoencoder on the zero bias of the train split; ``named`` identifies the loss."""
+    """Train an autoencoder on the zero bias of the train split, in three turns; ``named`` is the loss's."""
     plan = recipe(spec)
-    steps = epochs * (len(data.inputs) // plan.batch)
+    targets = turned(unit_images(data.raw).astype(np.float32))
+    steps = epochs * (len(targets) // plan.batch)
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, steps, alpha=0.02)
     model.compile(keras.optimizers.Adam(rate), loss=loss, jit_compile=False)
-    targets = unit_images(data.raw).astype(np.float32)
-    inputs = inputs_of(model, data.inputs, data.events)
+    inputs = inputs_of(model, turned(data.inputs), data.events)
     return fit_resumable(
         model,
         inputs,

@@ -11,6 +11,7 @@ import pytest
 from zerobias.emulator import write_emulator
 from zerobias.events import default_sample, read
 from zerobias.fixed import Dense, Graph, from_keras, shaped
+from zerobias.release import INDEX, check_files, index_text
 from zerobias.verify import golden_inputs, keras_implementation, read_golden
 from zerobias.zoo import Model, collect_weights, digest, find_model, model_names, read_weights
 
@@ -26,6 +27,16 @@ def graph_of(model: Model) -> Graph:
 
 def test_shelf_holds_axol1tl() -> None:
     assert "axol1tl" in model_names()
+
+
+def test_releases_are_as_they_were_made() -> None:
+    """On the shelf itself; that a change is found is shown in tests/unit/test_release.py."""
+    shelf = find_model("axol1tl").folder.parent
+    for folder in sorted(path.parent for path in shelf.glob("*/releases/*/model.toml")):
+        check_files(folder)
+    index = json.loads(index_text(shelf))
+    if index["emulators"]:
+        assert json.loads((shelf / INDEX).read_text()) == index
 
 
 def test_weights_file_holds_what_the_firmware_computes_with(model: Model) -> None:

@@ -13,8 +13,8 @@ from zerobias.targets import Target
 
 __all__ = ["Agreement", "Design", "HardwareRow", "HeadroomRow", "Metric", "Report", "assemble", "budgeted"]
 
-Design = Literal["hls4ml", "rtl"]
-Metric = Literal["latency", "ii", "clock", "lut", "ff", "dsp", "bram"]
+Design = Literal["hls4ml", "rtl", "rtl-ports"]
+Metric = Literal["latency", "ii", "clock", "gates", "lut", "ff", "dsp", "bram"]
 Source = Literal["reference", "csim", "rtl-sim", "yosys", "estimate", "csynth", "vivado"]
 
 
@@ -159,6 +159,7 @@ def _ceilings(target: Target) -> dict[Metric, float | None]:
     return {
         "latency": ceilings.latency_ns,
         "ii": ceilings.ii_bx,
+        "gates": None,
         "lut": share(ceilings.lut_percent, "lut"),
         "ff": share(ceilings.ff_percent, "ff"),
         "dsp": share(ceilings.dsp_percent, "dsp"),
@@ -283,6 +284,7 @@ _UNITS: dict[Metric, str] = {
     "latency": "ns",
     "ii": "BX",
     "clock": "ns",
+    "gates": "NAND2",
     "lut": "LUT",
     "ff": "FF",
     "dsp": "DSP",
@@ -293,6 +295,7 @@ _WAYS_OUT: dict[Metric, str] = {
     "latency": "use fewer or narrower layers, or a target with a faster clock",
     "ii": "lower the reuse factor, or accept fewer events",
     "clock": "cut the pipeline into more stages, or choose a target with a slower clock",
+    "gates": "prune or narrow the weights",
     "lut": "prune or narrow the weights, or raise the reuse factor",
     "ff": "use fewer pipeline stages, or narrow the layers",
     "dsp": "narrow the products to at most 10 bits, or allow DSPs in the target",

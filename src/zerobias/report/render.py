@@ -77,7 +77,7 @@ def _hardware(report: Report, target: Target) -> Table:
     )
     for row in report.hardware:
         value = "unknown" if row.value is None else f"{row.value:,.4g} {row.unit}"
-        if row.value is not None and row.metric in ("lut", "ff", "dsp", "bram"):
+        if row.value is not None and row.metric in ("gates", "lut", "ff", "dsp", "bram"):
             value = f"{row.value:,.0f} {row.unit}"
         budget = "none" if row.budget is None else f"{row.budget:,.6g} {row.unit}"
         source = f"≈ {row.source}" if row.source == "estimate" else row.source

@@ -13,7 +13,7 @@ import numpy as np
 import zerobias
 from zerobias.contract import Contract
 from zerobias.errors import DataError
-from zerobias.events import read
+from zerobias.events import file_digest, read
 from zerobias.files import tree_digest
 from zerobias.fixed import Graph, from_keras, shaped
 from zerobias.specs import load_toml
@@ -30,7 +30,7 @@ def model_key(model: Model) -> str:
     parts = [
         model.spec.model_dump(mode="json", include={"name", "version", "network", "contract"}),
         digest(read_weights(model.weights_path("quantised"))),
-        tree_digest(model.folder, "*.py"),
+        [file_digest(path) for path in sorted(model.folder.glob("*.py"))],
         tree_digest(Path(zerobias.__file__).parent, "*.py"),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

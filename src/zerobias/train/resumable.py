@@ -39,13 +39,15 @@ def fit_resumable(
     """Fit a compiled model, in another order each epoch; gives the loss of each epoch.
 
     Incomplete batches are left out. ``folder`` keeps the state after each epoch, under a name made of the
-    model's first weights, the data, the arguments and ``plan``, which says what else the result depends on,
-    as the loss: a stopped fit goes on where it was and ends with the same weights as one that was not
-    stopped, and another one starts anew. ``progress`` is called with (done, total) epochs.
+    model's first weights and outputs, the data, the arguments and ``plan``, which says what else the result
+    depends on, as the loss: a stopped fit goes on where it was and ends with the same weights as one that
+    was not stopped, and another one starts anew. ``progress`` is called with (done, total) epochs.
 
     Raises ``DataError`` for a damaged state.
     """
-    key = _key(model, [*inputs, targets], f"{epochs} {batch} {seed} {plan}")
+    # Two architectures may start from the same weights.
+    outputs = np.asarray(model(_taken(inputs, slice(batch)), training=False))
+    key = _key(model, [*inputs, targets, outputs], f"{epochs} {batch} {seed} {plan}")
     checkpoint, record = folder / f"fit-{key}.npz", folder / f"fit-{key}.json"
     steps = len(targets) // batch
     losses: list[float] = []
@@ -57,7 +59,7 @@ def fit_resumable(
     report(len(losses), epochs)
     for epoch in range(len(losses), epochs):
         order = np.random.default_rng((seed, epoch)).permutation(len(targets))[: steps * batch]
-        done = model.fit([each[order] for each in inputs], targets[order], batch, verbose=0, shuffle=False)
+        done = model.fit(_taken(inputs, order), targets[order], batch, verbose=0, shuffle=False)
         losses.append(float(done.history["loss"][0]))
         _log.info("epoch %d of %d: loss %.6g", epoch + 1, epochs, losses[-1])
         # The record first: a run killed in between leaves one epoch too many in it, which is cut off.
@@ -65,6 +67,12 @@ def fit_resumable(
         write_checkpoint(checkpoint, model)
         report(len(losses), epochs)
     return losses
+
+
+def _taken(inputs: Sequence[NDArray[Any]], rows: Any) -> Any:
+    """Those rows, as Keras wants one input or several."""
+    taken = [each[rows] for each in inputs]
+    return taken if len(taken) > 1 else taken[0]
 
 
 def _recorded(record: Path, epochs: int) -> list[float]:

@@ -108,6 +108,11 @@ def classical(true: Array, threshold: Array, elinks: int) -> dict[str, Array]:
     return {name: decoded.charges for name, decoded in found.items()}
 
 
+def rounded(value: float) -> float:
+    """To five digits: errors are larger."""
+    return float(f"{value:.5g}")
+
+
 def thirds(values: Array) -> tuple[float, ...]:
     """Edges of three bins of about as many values each."""
     return tuple(float(v) for v in np.quantile(values, [0, 1 / 3, 2 / 3, 1]))
@@ -130,8 +135,13 @@ def figures(true: Array, decoded: Array, cells: Array, eta: Array) -> Iterator[R
             yield {
                 "bin": label,
                 "metric": "emd",
-                "value": float(distance[mine].mean()),
-                "error": float(error),
+                "value": rounded(distance[mine].mean()),
+                "error": rounded(error),
             }
             for metric, figure in found.figures.items():
-                yield {"bin": label, "metric": metric, "value": figure.value, "error": figure.error}
+                yield {
+                    "bin": label,
+                    "metric": metric,
+                    "value": rounded(figure.value),
+                    "error": rounded(figure.error),
+                }
