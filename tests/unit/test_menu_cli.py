@@ -98,6 +98,18 @@ def test_other_weights_are_refused(folder: Path, tmp_path: Path) -> None:
     assert run(*words(root), "--set-thresholds")[0] == 0
 
 
+def test_a_release_keeps_its_threshold(folder: Path, tmp_path: Path) -> None:
+    """A seed that names a release is not touched by a new working model."""
+    root = copy(folder, tmp_path)
+    working = root / "models" / "tiny"
+    shutil.copytree(folder / "models" / "tiny", working / "releases" / "1.2.3")
+    (root / "own.toml").write_text((root / "own.toml").read_text().replace('"tiny"', '"tiny@1.2.3"'))
+    (working / "weights" / "quantised.npz").unlink()
+    code, out, err = run(*words(root), "--json")
+    assert code == 0, err
+    assert json.loads(out)["seeds"][1]["what"] == "tiny@1.2.3"
+
+
 def test_another_version_is_refused_even_to_be_derived(folder: Path, tmp_path: Path) -> None:
     root = copy(folder, tmp_path)
     toml = root / "models" / "tiny" / "model.toml"
@@ -141,7 +153,7 @@ def test_what_cannot_be_scored_is_one_sentence(folder: Path, tmp_path: Path) -> 
     (root / "own.toml").write_text(MENU.replace("tiny", "tiny@9.9.9"))
     code, _, err = run(*words(root))
     assert code == 2
-    assert "tiny@9.9.9" in err
+    assert "model tiny has no release '9.9.9'" in err
 
 
 @pytest.mark.long

@@ -80,7 +80,7 @@ class ObjectSeed(_Seed):
 class ModelSeed(_Seed):
     """Fires when ``menu_scale`` x score of a model (its model.toml) is at least ``threshold``.
 
-    ``model`` is its name, as ``zerobias`` commands take it; ``version`` and the SHA-256 of its ``weights``
+    ``model`` is its name or ``name@X.Y.Z``, a release; ``version`` and the SHA-256 of its ``weights``
     and input ``contract`` pin the one the threshold is for.
     """
 
@@ -92,7 +92,7 @@ class ModelSeed(_Seed):
     @property
     def what(self) -> str:
         """The seed in words."""
-        return f"{self.model} {self.version}"
+        return self.model if "@" in self.model else f"{self.model} {self.version}"
 
 
 class Menu(_Spec):
