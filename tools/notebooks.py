@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def execute(path: Path) -> Any:
         resources={"metadata": {"path": str(path.parent)}},
         record_timing=False,
     )
-    client.execute(env={"TF_CPP_MIN_LOG_LEVEL": "3"})
+    client.execute(env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]

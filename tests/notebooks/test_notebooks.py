@@ -25,12 +25,15 @@ def tool() -> ModuleType:
     return module
 
 
-def printed(notebook: Any) -> list[tuple[str, str]]:
-    """Kind and text of all that a notebook shows; of a picture, that there is one."""
+def printed(notebook: Any) -> list[tuple[str, int]]:
+    """What each cell prints, and how many pictures it shows."""
+    outputs = [cell.get("outputs", []) for cell in notebook.cells]
     return [
-        (output.output_type, output.get("text", "") if output.output_type == "stream" else "")
-        for cell in notebook.cells
-        for output in cell.get("outputs", [])
+        (
+            "".join(output.text for output in shown if output.output_type == "stream"),
+            sum(output.output_type == "display_data" for output in shown),
+        )
+        for shown in outputs
     ]
 
 
@@ -38,7 +41,7 @@ def printed(notebook: Any) -> list[tuple[str, str]]:
 def test_runs_and_shows_what_is_stored(path: Path, tool: ModuleType) -> None:
     found = printed(tool.execute(path))
     assert found == printed(nbformat.read(path, as_version=4))
-    assert any(kind == "display_data" for kind, _ in found), "no picture"
+    assert any(pictures for _, pictures in found)
 
 
 def test_a_failing_cell_fails(tmp_path: Path, tool: ModuleType) -> None:
