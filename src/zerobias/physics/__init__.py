@@ -1,6 +1,7 @@
 """Physics: scores and weights -> AUC, efficiency at a false-positive rate, with pile-up and errors."""
 
 from zerobias.physics.baselines import baseline_scores
+from zerobias.physics.curves import Histogram, RocCurve, ScoreCurves, score_curves
 from zerobias.physics.loss import AucLoss, LossRow, auc_loss
 from zerobias.physics.metrics import Figures, Sample, auc, efficiency, figures, replicate
 from zerobias.physics.pileup import PileupWeights, pileup_bins, pileup_weights
@@ -11,12 +12,14 @@ from zerobias.physics.table import (
     Quantisation,
     ReweightRow,
     ScoreRow,
+    Value,
     physics_table,
 )
 
 __all__ = [
     "AucLoss",
     "Figures",
+    "Histogram",
     "LossRow",
     "MeanRow",
     "PhysicsTable",
@@ -24,8 +27,11 @@ __all__ = [
     "PileupWeights",
     "Quantisation",
     "ReweightRow",
+    "RocCurve",
     "Sample",
+    "ScoreCurves",
     "ScoreRow",
+    "Value",
     "auc",
     "auc_loss",
     "baseline_scores",
@@ -35,4 +41,5 @@ __all__ = [
     "pileup_bins",
     "pileup_weights",
     "replicate",
+    "score_curves",
 ]

@@ -22,6 +22,7 @@ __all__ = [
     "Quantisation",
     "ReweightRow",
     "ScoreRow",
+    "Value",
     "physics_table",
 ]
 
