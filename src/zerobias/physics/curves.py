@@ -114,7 +114,7 @@ def _above(sample: Sample, thresholds: NDArray[np.int64]) -> tuple[float, ...]:
 
 
 def _effective(sample: Sample, threshold: int) -> float:
-    weight = sample.weight[sample.score >= threshold]
+    weight = sample.weight[sample.score.astype(np.int64) >= threshold]
     return round(float(weight.sum() ** 2 / np.sum(weight**2)), 1) if weight.any() else 0.0
 
 

@@ -80,7 +80,11 @@ def _environment() -> Environment:
     )
     made.globals |= {"text": text, "bar": budget_bar, "sources": _SOURCES, "meaning": _MEANING}
     made.globals |= {"share_text": _share_text, "band_text": _band_text}
-    made.filters |= {"anchor": _anchor, "capitalize_first": lambda words: words[:1].upper() + words[1:]}
+    made.filters |= {
+        "anchor": _anchor,
+        "plain": text.plain,
+        "capitalize_first": lambda words: words[:1].upper() + words[1:],
+    }
     return made
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from zerobias.physics import PhysicsTable, ScoreCurves, ScoreRow, Value
 from zerobias.report.model import Agreement, Report
-from zerobias.report.text import plus_minus, rates_of, shown_rows
+from zerobias.report.text import plain, plus_minus, rates_of, shown_rows
 
 __all__ = [
     "Table",
@@ -215,4 +215,4 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
         if isinstance(value, Mapping):
             yield from _flat(value, f"{name} ")
         else:
-            yield name, f"{value:g}" if isinstance(value, float) else str(value)
+            yield name, plain(value)

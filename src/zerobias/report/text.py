@@ -10,6 +10,7 @@ __all__ = [
     "budget_text",
     "headroom_note",
     "physics_text",
+    "plain",
     "plus_minus",
     "quantisation_text",
     "rates_of",
@@ -54,6 +55,11 @@ def headroom_note(row: HeadroomRow) -> str:
     if row.overflows:
         return "OVERFLOWS"
     return "saturates" if row.bits_available is not None and row.bits_used > row.bits_available else ""
+
+
+def plain(setting: object) -> str:
+    """A setting; 240.0 reads 240."""
+    return f"{setting:g}" if isinstance(setting, float) else str(setting)
 
 
 def plus_minus(value: Value, digits: int) -> str:
