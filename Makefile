@@ -7,7 +7,8 @@ override DESIGN := $(value DESIGN)
 export MODEL TARGET DESIGN
 
 .DEFAULT_GOAL := help
-.PHONY: bench help setup doctor firmware emulator train golden pareto simulate test test-long lint lock clean need-model
+.PHONY: bench help setup doctor firmware emulator release notebooks train golden pareto simulate test test-long lint \
+	lock clean need-model
 
 STAMP := .venv/.stamp
 BIN := .venv/bin
@@ -32,6 +33,9 @@ firmware: need-model $(STAMP) ## MODEL=name Write, simulate and verify the firmw
 emulator: need-model $(STAMP) ## MODEL=name Write, build and check the library with which CMSSW emulates a model
 	@$(BIN)/zerobias emulator -- "$$MODEL"
 
+release: need-model $(STAMP) ## MODEL=name Release a model's version, or build a release (name@X.Y.Z) again and compare
+	@$(BIN)/zerobias release -- "$$MODEL"
+
 train: need-model $(STAMP) ## MODEL=name Train a model from its seeds
 	@$(BIN)/zerobias train -- "$$MODEL"
 
@@ -43,6 +47,9 @@ pareto: need-model $(STAMP) ## MODEL=name Train networks of a model's search spa
 
 simulate: $(STAMP) ## Make the sample of simulated events
 	@$(BIN)/zerobias simulate
+
+notebooks: $(STAMP) ## Execute the notebooks and store what they show
+	@$(BIN)/python tools/notebooks.py
 
 test: lint ## Run the checks of `make lint`, then the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

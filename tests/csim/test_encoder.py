@@ -149,7 +149,7 @@ def test_golden_vectors_hold_every_output(
     np.testing.assert_array_equal(read_golden(path).score, score)
     other = score.copy()
     other[7, 3] += 2
-    assert write_golden(path, Golden(raw, other)) == f"1 of {len(raw)} scores changed, by up to 2 LSB"
+    assert write_golden(path, Golden(raw, other)) == f"1 of {other.size} scores changed, by up to 2 LSB"
     assert write_golden(path, Golden(raw, score[:, 0])) == "scores of shape () in place of (4,)"
     wide = raw.copy()
     wide[0, 0] = 2**18

@@ -10,13 +10,15 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
 
-from zerobias.report import Report, budgeted, page, read_report, write_page, write_report
+from zerobias.report import Report, budgeted, html, page, read_report, write_page, write_report
 from zerobias.report.charts import budget_bar
+from zerobias.report.model import Metric, Source
+from zerobias.targets import load_target
 
 REPORTS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "data" / "reports.py")))
 UGT, full_report, failing_report = REPORTS.UGT, REPORTS.full_report, REPORTS.failing_report
@@ -149,6 +151,19 @@ def test_estimates_are_hatched_and_marked_measurements_are_not(report: Report, r
     kinds = [str(attrs["class"]).split()[0] for attrs in bars]
     assert kinds == ["estimate", "estimate", "estimate", "measured"], "latency, lut, dsp; latency of the rtl"
     assert ["fill" in attrs for attrs in bars] == [True, True, True, False]
+
+
+def test_every_metric_and_source_has_a_meaning() -> None:
+    assert set(html._MEANING) == set(get_args(Metric))
+    assert set(html._SOURCES) == set(get_args(Source))
+
+
+def test_all_designs_are_shown_the_deployed_one_first(report: Report) -> None:
+    ports = budgeted(load_target("econ-t"), "rtl-ports", "gates", 12345.0, "yosys", "toy")
+    read = Reader(page(full_report(hardware=(*report.hardware, ports), deployed="rtl")))
+    order = [name.split()[3] for name in read.tables if name.startswith("Figures of")]
+    assert order == ["rtl", "hls4ml", "rtl-ports"]
+    assert table(read, "Figures of the rtl-ports")[0][:2] == ["gate area", "12,345 NAND2"]
 
 
 def test_bars_are_shares_of_the_ceiling() -> None:

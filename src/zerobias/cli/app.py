@@ -27,10 +27,12 @@ from zerobias.cli.console import (
     sample_of,
 )
 from zerobias.cli.emulator import emulator
+from zerobias.cli.release import release
 from zerobias.cli.score import score
 from zerobias.cli.search import auc_loss, pareto
 from zerobias.cli.simulate import simulate
 from zerobias.cli.study import study
+from zerobias.cli.vectors import capture, vectors
 from zerobias.cli.vendor import vendor
 from zerobias.contract import fit_contract, markdown_table
 from zerobias.doctor import check_qkeras_owner, diagnose
@@ -38,7 +40,14 @@ from zerobias.errors import GateError, InputError
 from zerobias.events import read
 from zerobias.files import write_text
 from zerobias.shelves import build_root
-from zerobias.zoo import find_model, model_names, read_weights, with_contract, write_weights
+from zerobias.zoo import (
+    find_model,
+    model_names,
+    read_weights,
+    released_versions,
+    with_contract,
+    write_weights,
+)
 
 __all__ = ["app"]
 
@@ -89,10 +98,14 @@ def doctor(as_json: AsJson = False) -> None:
 def models(models: ModelsFolder = None, as_json: AsJson = False) -> None:
     """List the models."""
     found = [find_model(name, models) for name in model_names(models)]
-    table = Table("model", "version", "target", "what", box=None)
+    table = Table("model", "version", "target", "what", "releases", box=None)
+    rows = []
     for model in found:
-        table.add_row(model.name, model.spec.version, model.spec.target.name, model.spec.title)
-    rows = [{"name": m.name, "version": m.spec.version, "target": m.spec.target.name} for m in found]
+        spec, releases = model.spec, released_versions(model.folder)
+        table.add_row(model.name, spec.version, spec.target.name, spec.title, ", ".join(releases))
+        rows.append(
+            {"name": model.name, "version": spec.version, "target": spec.target.name, "releases": releases}
+        )
     emit(rows, as_json, table)
 
 
@@ -111,7 +124,7 @@ def contract(name: ModelName, models: ModelsFolder = None, as_json: AsJson = Fal
 @guarded
 def fit(name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_json: AsJson = False) -> None:
     """Fit offsets and shifts on the sample's train split and freeze them in model.toml."""
-    model = find_model(name, models)
+    model = find_model(name, models).working()
     events = read(sample_of(model, sample)).of("zero_bias", "train")
     fitted = fit_contract(
         model.spec.contract, events.collections[model.spec.contract.collection], events.weight
@@ -139,7 +152,7 @@ def train(
     name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_json: AsJson = False
 ) -> None:
     """Train a model from its seed and write its working weights."""
-    model = find_model(name, models)
+    model = find_model(name, models).working()
     load_keras(threads=2)
     from zerobias.train import train as run
 
@@ -161,7 +174,7 @@ def import_weights(
     as_json: AsJson = False,
 ) -> None:
     """Build the working model from plain arrays (and a contract), for weights trained elsewhere."""
-    model = find_model(name, models)
+    model = find_model(name, models).working()
     declaration = None
     if contract is not None:
         model, declaration = with_contract(model, contract)
@@ -226,6 +239,8 @@ app.command()(vendor)
 
 
 app.command()(emulator)
+app.command()(vectors)
+app.command()(capture)
 
 
 app.command()(score)
@@ -237,7 +252,7 @@ def golden(
     name: ModelName, sample: Sample = None, models: ModelsFolder = None, as_json: AsJson = False
 ) -> None:
     """Rewrite a model's golden vectors and say what changed."""
-    model = find_model(name, models)
+    model = find_model(name, models).working()
     load_keras()
     from zerobias.cli.build import reference
     from zerobias.fixed import shaped
@@ -294,3 +309,4 @@ def compare(
 app.command()(pareto)
 app.command("auc-loss")(auc_loss)
 app.command()(study)
+app.command()(release)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from zerobias.cli.asic import implement_ports
 from zerobias.cli.console import load_keras, sample_of
 from zerobias.cli.rtl import EVENTS_OF_EVERY_SIZE, implement, measured, rtl_rows
 from zerobias.cli.stages import key_of, locked, stage, tree_digest
@@ -145,6 +146,17 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         tree=folder / "rtl",
     )
     sources = [tree_digest(project.path), tree_digest(folder / "rtl")]
+    ported = None
+    if model.target.reprogrammable:
+        place = folder / "rtl_ports"
+        ported = stage(
+            folder,
+            "rtl_ports",
+            keys.rtl,
+            lambda: implement_ports(model, loaded.reference[1], folder, step),
+            tree=place,
+        )
+        sources.append(tree_digest(place))
     agreed = stage(folder, "agreement", key_of(keys.agreement, spec.design, sources), agree)
     studied = stage(folder, "physics", keys.physics, study)
     report = assemble(
@@ -163,7 +175,9 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         },
         agreement=Agreement.model_validate(agreed["agreement"]),
         disagreements=tuple(agreed["disagreements"]),
-        hardware=_hardware(model, folder, Estimate(**written["estimate"]), implemented, agreed["rtl"]),
+        hardware=_hardware(
+            model, folder, Estimate(**written["estimate"]), implemented, agreed["rtl"], ported
+        ),
         headroom=tuple(HeadroomRow.model_validate(row) for row in written["headroom"]),
         physics=PhysicsTable.model_validate(studied["table"]) if studied else None,
         curves=ScoreCurves.model_validate(studied["curves"]) if studied else None,
@@ -239,15 +253,22 @@ def _unit_faults(model: Model, events: EventSet) -> list[str]:
 
 
 def _hardware(
-    model: Model, folder: Path, found: Estimate, rtl: dict[str, Any], run: dict[str, Any] | None
+    model: Model,
+    folder: Path,
+    found: Estimate,
+    rtl: dict[str, Any],
+    run: dict[str, Any] | None,
+    ported: dict[str, Any] | None,
 ) -> tuple[HardwareRow, ...]:
-    """Rows of both designs: estimates of the hls4ml one, measurements of the RTL, and a vendor's figures."""
+    """Rows of the designs: estimates of the hls4ml one, measurements of the RTL, and a vendor's figures."""
     target = model.target
     rows = [
         budgeted(target, "hls4ml", metric, value, "estimate", method, band)
         for metric, value, method, band in estimated_figures(found, target, model.spec.hls)
     ]
     rows += [] if "refused" in rtl else rtl_rows(target, rtl, run)
+    if ported is not None and "refused" not in ported:
+        rows += rtl_rows(target, ported, ported["run"], "rtl-ports")
     rows += [budgeted(target, *figure) for figure in vendor_rows(folder, target)]
     return tuple(rows)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,10 +28,10 @@ from zerobias.shelves import build_root
 from zerobias.zoo import Model, find_model
 
 if TYPE_CHECKING:
-    from zerobias.emulator import Threshold
+    from zerobias.emulator import Package, Threshold
     from zerobias.fixed import Graph
 
-__all__ = ["emulator"]
+__all__ = ["emulator", "packaged"]
 
 
 @guarded
@@ -50,27 +51,8 @@ def emulator(
     """
     model = find_model(name, models)
     check_qkeras_owner()
-    load_keras()
-    from zerobias.cli.build import reference
-    from zerobias.emulator import build_emulator, check_emulator, write_emulator
-    from zerobias.verify import read_golden
-
-    golden = read_golden(model.folder / "golden" / "golden.npz")
-    folder = (build or build_root()) / model.build_name
-    with err.status("start") as status, locked(folder, lambda: status.update("waiting for another build")):
-        status.update("package")
-        network, graph = reference(model)
-        path = sample_of(model, sample)
-        points = _thresholds(model, graph, read(path), path.name)
-        package = write_emulator(
-            model, network, graph, golden.raw, golden.score, folder / "emulator", thresholds=points
-        )
-        said = "not built: run `make check install` there"
-        if not write_only:
-            status.update("compiling")
-            build_emulator(package)
-            status.update("checking")
-            said = check_emulator(package)
+    with err.status("start") as status:
+        package, said = packaged(model, build or build_root(), status.update, sample, write_only=write_only)
     emit(
         {
             "path": str(package.path),
@@ -82,6 +64,41 @@ def emulator(
         as_json,
         f"{package.path}: {package.library.name}\n{said}",
     )
+
+
+def packaged(
+    model: Model,
+    root: Path,
+    step: Callable[[str], None],
+    sample: Path | None = None,
+    *,
+    write_only: bool = False,
+) -> tuple[Package, str]:
+    """The package in ``root``/<build name>/emulator, and what its checker said of the built library.
+
+    ``step`` is told what is being done.
+    """
+    load_keras()
+    from zerobias.cli.build import reference
+    from zerobias.emulator import build_emulator, check_emulator, write_emulator
+    from zerobias.verify import read_golden
+
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    folder = root / model.build_name
+    with locked(folder, lambda: step("waiting for another build")):
+        step("package")
+        network, graph = reference(model)
+        path = sample_of(model, sample)
+        points = _thresholds(model, graph, read(path), path.name)
+        package = write_emulator(
+            model, network, graph, golden.raw, golden.score, folder / "emulator", thresholds=points
+        )
+        if write_only:
+            return package, "not built: run `make check install` there"
+        step("compiling")
+        build_emulator(package)
+        step("checking")
+        return package, check_emulator(package)
 
 
 def _thresholds(model: Model, graph: Graph, events: EventSet, sample: str) -> tuple[Threshold, ...]:

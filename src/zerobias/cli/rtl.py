@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from zerobias.cli.asic import GATE_EVENTS, gate_synthesis, gate_vectors
 from zerobias.errors import GateError, UnsupportedError
 from zerobias.fixed import Graph, shaped
 from zerobias.hls import vivado_files
-from zerobias.report import HardwareRow, Metric, budgeted
+from zerobias.report import Design, HardwareRow, Metric, budgeted
 from zerobias.rtl import (
     Attempt,
     Circuit,
@@ -40,7 +41,6 @@ BANDS: dict[Metric, tuple[float, float]] = {"lut": (0.7, 1.4), "ff": (0.7, 1.4)}
 
 EVENTS_OF_EVERY_SIZE = 5000
 """Events of every size among the extremes of a build."""
-_GATE_EVENTS = 512
 _log = logging.getLogger(__name__)
 
 
@@ -61,7 +61,8 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
         shutil.rmtree(place, ignore_errors=True)
         return {"refused": str(error)}
     _check_circuit(model, graph, circuit)
-    if model.spec.design == "rtl":
+    synthesis = None
+    if model.spec.design == "rtl" and target.capacity is not None:
         last = close_timing(
             circuit,
             target,
@@ -70,10 +71,7 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
             progress=lambda name: step(f"Yosys: {name}"),
         )[-1]
         step("simulation of the gates")
-        raw = np.random.default_rng(0).permutation(
-            extreme_events(model.contract, random=_GATE_EVENTS, sizes=_GATE_EVENTS)
-        )
-        raw = raw[:_GATE_EVENTS]
+        raw = gate_vectors(model)
         expected = graph.evaluate(shaped(model.contract, graph, raw))
         check_gates(read_netlist(last.synthesis.netlist), last.design, raw, expected)
         shutil.rmtree(place, ignore_errors=True)
@@ -81,7 +79,9 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
         design, synthesis = last.design, _synthesis(last)
     else:
         step("RTL design")
-        design, synthesis = write_design(circuit, target, place, name=model.name), None
+        design = write_design(circuit, target, place, name=model.name)
+        if model.spec.design == "rtl":
+            synthesis = gate_synthesis(model, [graph], design, folder, step)
     sources = " ".join(f"$folder/{name}" for name in design.verilog)
     for name, text in vivado_files(target, top=design.name, clock="clk", sources=f"[list {sources}]").items():
         (place / name).write_text(text)
@@ -114,8 +114,10 @@ def measured(run: Simulation) -> dict[str, int | None]:
     return {"latency": run.latency, "ii": run.ii, "events": len(run.scores)}
 
 
-def rtl_rows(target: Target, found: dict[str, Any], run: dict[str, Any] | None) -> tuple[HardwareRow, ...]:
-    """Rows of the RTL design: measurements, and the estimates beside them with their error.
+def rtl_rows(
+    target: Target, found: dict[str, Any], run: dict[str, Any] | None, design: Design = "rtl"
+) -> tuple[HardwareRow, ...]:
+    """Rows of an RTL design: measurements, and the estimates beside them with their error.
 
     ``found`` is of :func:`implement`, ``run`` of :func:`measured` or None. A latency in ns is valid only if
     the estimated fmax reaches the target's clock.
@@ -123,42 +125,62 @@ def rtl_rows(target: Target, found: dict[str, Any], run: dict[str, Any] | None) 
     synthesis, estimate = found["synthesis"], found["estimate"]
     rows: list[HardwareRow] = []
     if synthesis is not None and run is not None:
-        rows += _measured_rows(target, synthesis, run)
+        rows += _run_rows(target, design, synthesis["closed"], run)
+        rows += (_gate_rows if "gates" in synthesis else _netlist_rows)(target, design, synthesis)
     else:
         clocks = f"{found['latency']} clocks as written, registers included; its clock is not timed"
         rows.append(
-            budgeted(target, "rtl", "latency", found["latency"] * target.clock_ns, "estimate", clocks)
+            budgeted(target, design, "latency", found["latency"] * target.clock_ns, "estimate", clocks)
         )
         ii = target.clock_ns / target.bx_ns
-        rows.append(budgeted(target, "rtl", "ii", ii, "estimate", "a pipeline takes an event every clock"))
+        rows.append(budgeted(target, design, "ii", ii, "estimate", "a pipeline takes an event every clock"))
     for metric, band in BANDS.items():
         how = "alkaid's adder graphs" if metric == "lut" else "registers as written"
-        if synthesis is not None:
+        if synthesis is not None and "resources" in synthesis:
             found_sites = synthesis["resources"]["lut_high" if metric == "lut" else metric]
             how += f"; the netlist has {found_sites / estimate[metric] - 1:+.0%}"
-        rows.append(budgeted(target, "rtl", metric, estimate[metric], "estimate", how, band))
+        rows.append(budgeted(target, design, metric, estimate[metric], "estimate", how, band))
     return tuple(rows)
 
 
-def _measured_rows(target: Target, synthesis: dict[str, Any], run: dict[str, Any]) -> list[HardwareRow]:
-    low, middle, high = (round(mhz) for mhz in synthesis["fmax_mhz"])
-    resources = synthesis["resources"]
+def _run_rows(target: Target, design: Design, closed: bool, run: dict[str, Any]) -> list[HardwareRow]:
     clocks = f"{run['latency']} clocks in simulation, registers included, {run['events']:,} events"
     latency = run["latency"] * target.clock_ns
-    if not synthesis["closed"]:
+    if not closed:
         latency, clocks = None, f"{clocks}; not valid: its clock is too slow"
+    ii = run["ii"] * target.clock_ns / target.bx_ns
+    return [
+        budgeted(target, design, "latency", latency, "rtl-sim", clocks),
+        budgeted(target, design, "ii", ii, "rtl-sim", f"{run['ii']} clocks, events back to back"),
+    ]
+
+
+def _gate_rows(target: Target, design: Design, synthesis: dict[str, Any]) -> list[HardwareRow]:
+    """Rows of a netlist of generic gates."""
+    found = synthesis["gates"]
+    yosys = f"Yosys' netlist, equal to the reference on {GATE_EVENTS} events"
+    size = f"generic cell library, no area: {found['gates']:,} gates and {found['ff']:,} FF, transistors / 4"
+    planned = f"planned delay of the longest stage, in cells of a stand-in, {target.part}"
+    return [
+        budgeted(target, design, "clock", synthesis["period_ns"], "estimate", planned),
+        budgeted(target, design, "gates", found["nand2"], "yosys", f"{size}; {yosys}"),
+        budgeted(target, design, "ff", found["ff"], "yosys", yosys),
+    ]
+
+
+def _netlist_rows(target: Target, design: Design, synthesis: dict[str, Any]) -> list[HardwareRow]:
+    """Rows of a netlist of an FPGA's cells."""
+    low, middle, high = (round(mhz) for mhz in synthesis["fmax_mhz"])
+    resources = synthesis["resources"]
     fast, slow = NET_RANGE_PS
     cells = f"delays of cells {target.cell_delay:g} of Artix-7 -1's"
     timing = f"static timing of the netlist: {middle} MHz; {low}-{high} for nets of {slow}-{fast} ps; {cells}"
-    yosys = f"Yosys' netlist, equal to the reference on {_GATE_EVENTS} events"
+    yosys = f"Yosys' netlist, equal to the reference on {GATE_EVENTS} events"
     sites = f"{yosys}; packed into {resources['lut_low']:,} to {resources['lut_high']:,} sites"
-    ii = run["ii"] * target.clock_ns / target.bx_ns
     return [
-        budgeted(target, "rtl", "latency", latency, "rtl-sim", clocks),
-        budgeted(target, "rtl", "ii", ii, "rtl-sim", f"{run['ii']} clocks, events back to back"),
-        budgeted(target, "rtl", "clock", synthesis["period_ns"], "estimate", timing),
-        budgeted(target, "rtl", "lut", resources["lut_high"], "yosys", sites),
-        budgeted(target, "rtl", "ff", resources["ff"], "yosys", yosys),
-        budgeted(target, "rtl", "dsp", resources["dsp"], "yosys", yosys),
-        budgeted(target, "rtl", "bram", resources["bram36"], "yosys", yosys),
+        budgeted(target, design, "clock", synthesis["period_ns"], "estimate", timing),
+        budgeted(target, design, "lut", resources["lut_high"], "yosys", sites),
+        budgeted(target, design, "ff", resources["ff"], "yosys", yosys),
+        budgeted(target, design, "dsp", resources["dsp"], "yosys", yosys),
+        budgeted(target, design, "bram", resources["bram36"], "yosys", yosys),
     ]

@@ -35,7 +35,7 @@ def study(
     as_json: AsJson = False,
 ) -> None:
     """Run a study of the model's folder and write its rows beside it; goes on where it was stopped."""
-    model = find_model(name, models)
+    model = find_model(name, models).working()
     if study not in model.studies:
         raise SpecError(
             f"model {name} has no study {study!r}: it has {', '.join(model.studies) or 'none'}; "

@@ -2,7 +2,7 @@
 
 from zerobias.emulator.build import build_emulator, check_emulator
 from zerobias.emulator.interface import Interface, interface_of
-from zerobias.emulator.package import Package, checker_source, write_emulator
+from zerobias.emulator.package import Package, check_golden, checker_source, write_emulator
 from zerobias.emulator.sidecar import Threshold
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Threshold",
     "build_emulator",
     "check_emulator",
+    "check_golden",
     "checker_source",
     "interface_of",
     "write_emulator",

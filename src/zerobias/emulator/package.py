@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from zerobias.zoo import Model
 
-__all__ = ["Package", "checker_source", "write_emulator"]
+__all__ = ["Package", "check_golden", "checker_source", "write_emulator"]
 
 _SPACE = "network"
 """hls4ml's namespace inside the model's."""
@@ -118,35 +119,40 @@ def checker_source(interfaces: Sequence[Interface]) -> str:
     )
 
 
-def _golden_latent(
-    name: str, contract: Contract, graph: Graph, interface: Interface, raw: IntArray, score: IntArray
-) -> IntArray:
-    """Latent integers (events, latents) of the golden events, after checking that all may be packaged."""
-    if not len(raw) or len(raw) != len(score) or score.size != len(raw) * interface.scores:
+def check_golden(name: str, contract: Contract, graph: Graph, raw: IntArray, score: IntArray) -> None:
+    """Raise unless the reference gives the golden scores (events,) or (events, values) of the model ``name``:
+    ``DataError`` for shapes that do not fit, ``GateError`` naming the first event that differs."""
+    scores = math.prod(graph.score_shape)
+    if not len(raw) or len(raw) != len(score) or score.size != len(raw) * scores:
         raise DataError(
             f"golden events of shape {raw.shape} with scores of shape {score.shape}: the network gives "
-            f"{interface.scores} value(s) an event, write both with `make golden MODEL={name}`"
+            f"{scores} value(s) an event, write both with `make golden MODEL={name}`"
         )
     contract.flatten(raw)  # refuses a wrong shape or value
-    wraps = [row for row in graph.headroom(graph.intervals(*contract.box)) if row.overflows]
-    if wraps:
-        raise GateError(
-            f"model {name}: {wraps[0].node} needs {wraps[0].bits_used} bits, {wraps[0].kind} has "
-            f"{wraps[0].bits_available} and wraps, so a large score would look small: widen it or saturate"
-        )
-    scaled = shaped(contract, graph, raw)
-    wrong = np.flatnonzero(
-        (graph.evaluate(scaled).reshape(score.shape) != score).reshape(len(raw), -1).any(axis=1)
-    )
+    found = graph.evaluate(shaped(contract, graph, raw)).reshape(score.shape)
+    wrong = np.flatnonzero((found != score).reshape(len(raw), -1).any(axis=1))
     if len(wrong):
         raise GateError(
             f"model {name}: the reference differs from {len(wrong)} of {len(raw)} golden scores, first in "
             f"event {wrong[0]}: restore weights and contract, or write new scores with "
             f"`make golden MODEL={name}`"
         )
+
+
+def _golden_latent(
+    name: str, contract: Contract, graph: Graph, interface: Interface, raw: IntArray, score: IntArray
+) -> IntArray:
+    """Latent integers (events, latents) of the golden events, after checking that all may be packaged."""
+    wraps = [row for row in graph.headroom(graph.intervals(*contract.box)) if row.overflows]
+    if wraps:
+        raise GateError(
+            f"model {name}: {wraps[0].node} needs {wraps[0].bits_used} bits, {wraps[0].kind} has "
+            f"{wraps[0].bits_available} and wraps, so a large score would look small: widen it or saturate"
+        )
+    check_golden(name, contract, graph, raw, score)
     if not interface.latent:
         return np.zeros((len(raw), 0), dtype=np.int64)
-    latent = graph.trace(scaled)[interface.latent].value
+    latent = graph.trace(shaped(contract, graph, raw))[interface.latent].value
     return np.asarray(latent, dtype=np.int64).reshape(len(raw), interface.latents)
 
 

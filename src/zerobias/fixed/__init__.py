@@ -9,6 +9,7 @@ from zerobias.fixed.ops import Cast, Dense, FixedArray, Gather, Input, Interval,
 from zerobias.fixed.quantisers import quantiser_type
 from zerobias.fixed.sumshift import SumShift
 from zerobias.fixed.tables import Table, staircase
+from zerobias.fixed.weights import Weights, random_weights, weights_of, with_weights
 from zerobias.fixed.windows import AveragePool, Conv, MaxPool, Windows
 
 __all__ = [
@@ -37,12 +38,16 @@ __all__ = [
     "Sum",
     "SumShift",
     "Table",
+    "Weights",
     "Windows",
     "from_keras",
     "handles",
     "layers",
     "quantiser_type",
+    "random_weights",
     "shaped",
     "slope_shift",
     "staircase",
+    "weights_of",
+    "with_weights",
 ]

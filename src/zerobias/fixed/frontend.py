@@ -15,7 +15,7 @@ from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.errors import UnsupportedError
 from zerobias.fixed.activations import activate
 from zerobias.fixed.graph import Builder, Graph
-from zerobias.fixed.ops import Cast, Dense, Gather, Input, Reshape, Square, Sum
+from zerobias.fixed.ops import NO_BIAS, Cast, Dense, Gather, Input, Reshape, Square, Sum
 from zerobias.fixed.quantisers import quantiser_values
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _dense(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
     if layer.use_bias:
         bias, bias_type = quantised_weights(layer, "bias", "bias")
     else:
-        bias, bias_type = np.zeros(kernel.shape[1], dtype=np.int64), FixedType(1, 1)
+        bias, bias_type = np.zeros(kernel.shape[1], dtype=np.int64), NO_BIAS
     name = builder.add(layer.name, Dense(kernel, kernel_type, bias, bias_type), *inputs)
     return activated(layer, builder, name)
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from zerobias.contract import FixedType
 from zerobias.errors import UnsupportedError
 from zerobias.fixed.frontend import activated, handles, quantised_weights
 from zerobias.fixed.graph import Builder
 from zerobias.fixed.merge import Add, Concatenate, Dot, Multiply, Subtract
-from zerobias.fixed.ops import Dense, Op
+from zerobias.fixed.ops import NO_BIAS, Dense, Op
 from zerobias.fixed.windows import AveragePool, Conv, MaxPool, Windows, depthwise_kernel
 
 __all__: list[str] = []
@@ -42,7 +41,7 @@ def _convolution(layer: Any, builder: Builder, inputs: tuple[str, ...]) -> str:
     if layer.use_bias:
         bias, bias_type = quantised_weights(layer, "bias", "bias")
     else:
-        bias, bias_type = np.zeros(flat.shape[1], dtype=np.int64), FixedType(1, 1)
+        bias, bias_type = np.zeros(flat.shape[1], dtype=np.int64), NO_BIAS
     windows = _windows(layer, layer.kernel_size, layer.strides)
     op = Conv(Dense(flat, kernel_type, bias, bias_type), windows)
     return activated(layer, builder, builder.add(layer.name, op, *inputs))

@@ -15,7 +15,22 @@ from numpy.typing import NDArray
 
 from zerobias.contract import FixedType, IntArray
 
-__all__ = ["Cast", "Dense", "FixedArray", "Gather", "Input", "Interval", "Op", "Reshape", "Square", "Sum"]
+__all__ = [
+    "NO_BIAS",
+    "Cast",
+    "Dense",
+    "FixedArray",
+    "Gather",
+    "Input",
+    "Interval",
+    "Op",
+    "Reshape",
+    "Square",
+    "Sum",
+]
+
+NO_BIAS = FixedType(1, 1)
+"""Type of the zeros that stand for the bias of a layer without one."""
 
 
 @dataclass(frozen=True)

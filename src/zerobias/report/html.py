@@ -6,7 +6,7 @@ import re
 from functools import cache
 from pathlib import Path
 from statistics import median_low
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -33,6 +33,7 @@ _MEANING: dict[Metric, str] = {
     "latency": "latency",
     "ii": "initiation interval",
     "clock": "clock period",
+    "gates": "gate area",
     "lut": "look-up tables",
     "ff": "flip-flops",
     "dsp": "DSP blocks",
@@ -47,7 +48,7 @@ def write_page(report: Report, path: Path) -> None:
 
 def page(report: Report) -> str:
     """The page as HTML text; the same report gives the same text."""
-    designs: list[Design] = [report.deployed, "rtl" if report.deployed == "hls4ml" else "hls4ml"]
+    designs = [report.deployed, *(one for one in get_args(Design) if one != report.deployed)]
     return (
         _environment()
         .get_template("page.html.j2")
@@ -57,7 +58,9 @@ def page(report: Report) -> str:
             designs=[
                 (one, rows) for one in designs if (rows := [r for r in report.hardware if r.design == one])
             ],
-            deciding=[row for metric in ("latency", "ii", "lut") if (row := _deciding(report, metric))],
+            deciding=[
+                row for metric in ("latency", "ii", "gates", "lut") if (row := _deciding(report, metric))
+            ],
             provenance=list(tables.provenance_tables(report)),
             **({} if report.physics is None else _physics(report.physics)),
             **(

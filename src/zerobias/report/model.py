@@ -13,8 +13,8 @@ from zerobias.targets import Target
 
 __all__ = ["Agreement", "Design", "HardwareRow", "HeadroomRow", "Metric", "Report", "assemble", "budgeted"]
 
-Design = Literal["hls4ml", "rtl"]
-Metric = Literal["latency", "ii", "clock", "lut", "ff", "dsp", "bram"]
+Design = Literal["hls4ml", "rtl", "rtl-ports"]
+Metric = Literal["latency", "ii", "clock", "gates", "lut", "ff", "dsp", "bram"]
 Source = Literal["reference", "csim", "rtl-sim", "yosys", "estimate", "csynth", "vivado"]
 
 
@@ -161,7 +161,7 @@ def _note(target: Target, metric: Metric, value: float) -> str:
         return f"{value * target.clocks_per_bx:.0f} clocks"
     if metric == "clock":
         return f"{1e3 / value:.0f} MHz"
-    if target.capacity is None:
+    if target.capacity is None or metric == "gates":
         return ""
     total = getattr(target.capacity, "bram36" if metric == "bram" else metric)
     return f"{100 * value / total:.2f} % of the chip"
@@ -179,6 +179,7 @@ def _ceilings(target: Target) -> dict[Metric, float | None]:
     return {
         "latency": ceilings.latency_ns,
         "ii": ceilings.ii_bx,
+        "gates": None,
         "lut": share(ceilings.lut_percent, "lut"),
         "ff": share(ceilings.ff_percent, "ff"),
         "dsp": share(ceilings.dsp_percent, "dsp"),
@@ -307,6 +308,7 @@ _UNITS: dict[Metric, str] = {
     "latency": "ns",
     "ii": "BX",
     "clock": "ns",
+    "gates": "NAND2",
     "lut": "LUT",
     "ff": "FF",
     "dsp": "DSP",
@@ -317,6 +319,7 @@ _WAYS_OUT: dict[Metric, str] = {
     "latency": "use fewer or narrower layers, or a target with a faster clock",
     "ii": "lower the reuse factor, or accept fewer events",
     "clock": "cut the pipeline into more stages, or choose a target with a slower clock",
+    "gates": "prune or narrow the weights",
     "lut": "prune or narrow the weights, or raise the reuse factor",
     "ff": "use fewer pipeline stages, or narrow the layers",
     "dsp": "narrow the products to at most 10 bits, or allow DSPs in the target",

@@ -34,7 +34,7 @@ def value_text(row: HardwareRow) -> str:
     """The value with its unit."""
     if row.value is None:
         return "unknown"
-    if row.metric in ("lut", "ff", "dsp", "bram"):
+    if row.metric in ("gates", "lut", "ff", "dsp", "bram"):
         return f"{row.value:,.0f} {row.unit}"
     return f"{row.value:,.4g} {row.unit}"
 

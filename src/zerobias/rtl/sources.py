@@ -18,6 +18,9 @@ __all__ = ["Language", "core_source", "top_source"]
 Language = Literal["verilog", "vhdl"]
 _SUFFIX: dict[Language, str] = {"verilog": "v", "vhdl": "vhd"}
 
+_IF_WEIGHTS = "@W "
+"""Begins a line of the template that only a design with a port ``weights`` has."""
+
 
 def core_source(fsm: FSM, name: str, language: Language) -> str:
     """Module ``<name>_core`` and all it consists of, in one file.
@@ -38,18 +41,27 @@ def core_source(fsm: FSM, name: str, language: Language) -> str:
     return re.sub(r"^`timescale.*\n+", "", text, flags=re.MULTILINE)
 
 
-def top_source(language: Language, values: Mapping[str, str], taken: Sequence[str]) -> str:
-    """The top level: the template with ``@KEY@`` replaced; ``taken`` are the bit slices the core reads.
+def top_source(
+    language: Language, values: Mapping[str, str], taken: Sequence[str], held: Sequence[str]
+) -> str:
+    """The top level: the template with ``@KEY@`` replaced.
 
-    Slices are given from the lowest feature upwards, as ``high:low``.
+    ``taken`` and ``held`` are the bit slices of ``in_data`` and of ``weights`` that the core reads, from the
+    lowest upwards, as ``high:low``. Without ``held`` there is no port ``weights``.
     """
     text = (shelf("firmware") / "templates" / f"rtl_top.{_SUFFIX[language]}.in").read_text()
-    if language == "verilog":
-        slices = ", ".join(f"in_data[{part}]" for part in reversed(taken))
-        text = text.replace("@RAW@", f"{{{slices}}}")
-    else:
-        slices = " & ".join(f"in_data({part.replace(':', ' downto ')})" for part in reversed(taken))
-        text = text.replace("@RAW@", slices)
+    lines = text.splitlines(keepends=True)
+    text = "".join(
+        line.removeprefix(_IF_WEIGHTS) for line in lines if held or not line.startswith(_IF_WEIGHTS)
+    )
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
+    for key, port, slices in (("RAW", "in_data", taken), ("HELD", "weights", held)):
+        text = text.replace(f"@{key}@", _concatenation(language, port, slices))
     return text
+
+
+def _concatenation(language: Language, port: str, slices: Sequence[str]) -> str:
+    if language == "verilog":
+        return f"{{{', '.join(f'{port}[{part}]' for part in reversed(slices))}}}"
+    return " & ".join(f"{port}({part.replace(':', ' downto ')})" for part in reversed(slices))

@@ -44,6 +44,7 @@ from zerobias.fixed import (
     Table,
 )
 from zerobias.rtl.limits import check_size
+from zerobias.rtl.weights import WeightField, weight_fields, with_wires
 from zerobias.rtl.wires import (
     HARDWARE,
     Wires,
@@ -76,7 +77,8 @@ class Circuit:
 
     ``logic`` is alkaid's program. Cut it into a pipeline with :func:`zerobias.rtl.write_design`, as often as
     wanted. ``score_shape`` is () for a score of one value, else (n,); ``constants`` are the integers of those
-    values that never change, by position: the program gives the others, in order.
+    values that never change, by position: the program gives the others, in order. ``weights`` are the arrays
+    that are inputs of the program behind the features; none where they are constants of it.
     """
 
     contract: Contract
@@ -84,14 +86,17 @@ class Circuit:
     score_type: FixedType
     score_shape: tuple[int, ...]
     constants: Mapping[int, int]
+    weights: tuple[WeightField, ...] = ()
 
-    def predict(self, raw: IntArray) -> IntArray:
+    def predict(self, raw: IntArray, weights: IntArray | None = None) -> IntArray:
         """Score integers (events, *score_shape) of raw hardware integers (events, features), by alkaid's
-        interpreter."""
+        interpreter; ``weights`` in the order of a circuit's weights that are inputs."""
         if not len(raw):
             return np.zeros((0, *self.score_shape), dtype=np.int64)
         # The interpreter fills blocks of 16 with zeros, which a table may not hold: fill them here.
         whole = np.concatenate([raw, np.repeat(raw[-1:], -len(raw) % 16, axis=0)]).astype(np.float64)
+        if weights is not None:
+            whole = np.concatenate([whole, np.broadcast_to(weights, (len(whole), len(weights)))], axis=1)
         real = self.logic.predict(whole, n_threads=1).reshape(len(whole), -1)[: len(raw)]
         scores: IntArray = np.rint(real * 2.0**self.score_type.frac).astype(np.int64)
         for position, value in sorted(self.constants.items()):
@@ -109,9 +114,10 @@ def traces(*kinds: type[Op]) -> Callable[[Rule], Rule]:
     return register
 
 
-def trace(contract: Contract, graph: Graph, target: Target | None = None) -> Circuit:
+def trace(contract: Contract, graph: Graph, target: Target | None = None, *, ports: bool = False) -> Circuit:
     """The circuit of a graph behind its input contract.
 
+    ``ports``: every weight and bias is an input, and the circuit is exact for all values of their types.
     Raises ``UnsupportedError`` naming the layer: an operation without a rule, values too wide to be exact,
     a score that is the same for every input, or more products than ``target`` has LUTs (if given).
     """
@@ -119,7 +125,13 @@ def trace(contract: Contract, graph: Graph, target: Target | None = None) -> Cir
         check_size(graph, target)
     inputs = [FVariable(f.low, f.high, 1.0, hwconf=HARDWARE) for f in contract.features]
     results: dict[str, Wires] = {}
+    weights: tuple[WeightField, ...] = ()
+    held: list[FVariable] = []
+    score_shape = graph.score_shape
     fracs = {name: x.frac for name, x in graph.intervals(*contract.box).items()}
+    if ports:
+        weights = weight_fields(graph)
+        graph, held = with_wires(graph, weights)
     for node in graph:
         rule = _RULES.get(type(node.op))
         if rule is None:
@@ -151,8 +163,8 @@ def trace(contract: Contract, graph: Graph, target: Target | None = None) -> Cir
             f"layer {graph.output}: it is constant, a circuit needs a score that depends on the input; "
             "mend the network"
         )
-    logic = _apart(_optimised(collect(inputs, varying, optimize=False)))
-    return Circuit(contract, logic, kind, graph.score_shape, constants)
+    logic = _apart(_optimised(collect([*inputs, *held], varying, optimize=False)))
+    return Circuit(contract, logic, kind, score_shape, constants, weights)
 
 
 def _scaled(contract: Contract, raw: list[FVariable]) -> Wires:
@@ -201,8 +213,9 @@ def _dense(op: Dense, inputs: list[Wires], frac: int) -> Wires:
     bias = op.bias * op.bias_type.lsb
     x = inputs[0].reshape(-1, len(kernel))
     result = np.empty((len(x), len(bias)), dtype=object)
+    affine = _products if kernel.dtype == object else _affine
     for row, wires in enumerate(x):
-        result[row] = _affine(wires, kernel, bias)
+        result[row] = affine(wires, kernel, bias)
     return result.reshape(*inputs[0].shape[:-1], len(bias))
 
 
@@ -231,6 +244,16 @@ def _affine(x: Wires, kernel: Any, bias: Any) -> Wires:
         ],
         dtype=object,
     )
+
+
+def _products(x: Wires, kernel: Any, bias: Any) -> Wires:
+    """``x @ kernel + bias`` for a kernel of wires: multipliers and a tree of adders."""
+    used = [place for place, wire in enumerate(x) if not (is_constant(wire) and wire.low == 0)]
+    sums = np.empty(len(bias), dtype=object)
+    for column, offset in enumerate(bias):
+        terms = [x[place] * kernel[place, column] for place in used]
+        sums[column] = tree(operator.add, [*terms, offset] if isinstance(offset, FVariable) else terms)
+    return sums
 
 
 @traces(Conv)

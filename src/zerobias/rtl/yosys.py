@@ -26,8 +26,13 @@ from zerobias.errors import SpecError, ToolError
 from zerobias.files import write_text
 from zerobias.rtl.process import run_tool
 
-__all__ = ["Synthesis", "family_of", "synthesise", "yosys_version"]
+__all__ = ["GENERIC", "Synthesis", "family_of", "synthesise", "yosys_version"]
 
+GENERIC = "gates"
+"""Family of the generic gates that an ASIC is counted in."""
+_GATES = "AND,NAND,OR,NOR,XOR,XNOR,MUX,AOI3,OAI3"
+# Without the equivalence sweeps of Yosys' own script, which do not end in minutes on sums of this size.
+_ABC = "+strash;balance;rewrite;balance;map"
 _OPTIONS = "-flatten -noiopad -nodsp -nobram -nosrl"
 _FAMILIES = {
     "xc7": "xc7",
@@ -88,20 +93,21 @@ def yosys_version() -> str:
 def synthesise(
     sources: Sequence[Path],
     top: str,
-    part: str,
+    part: str | None,
     folder: Path,
     *,
     progress: Callable[[str], None] | None = None,
     timeout_s: float = 600,
     memory_gb: float = 8,
 ) -> Synthesis:
-    """Map the Verilog ``sources`` with top module ``top`` to the cells of ``part``; results go to ``folder``.
+    """Map the Verilog ``sources`` with top module ``top`` to the cells of ``part``, or to generic gates where
+    it is None; results go to ``folder``.
 
     A netlist made before from the same sources, version and script is taken as it is. ``progress`` is
     called with the name of each Yosys pass. Raises ``ToolError`` (missing, failed, killed, out of memory or
     of time) and ``SpecError`` (unknown family); the folder then holds the log and no netlist.
     """
-    family = family_of(part)
+    family = GENERIC if part is None else family_of(part)
     netlist, record, log = folder / "netlist.json", folder / "synthesis.json", folder / "yosys.log"
     digest = _digest(sources, top, family)
     kept = _kept(record, netlist)
@@ -140,6 +146,24 @@ _PATHS = ("netlist", "log")
 
 def _script(family: str, top: str) -> tuple[str, ...]:
     """Yosys' commands between reading and writing."""
+    if family == GENERIC:
+        return (
+            f"hierarchy -top {top}",
+            "proc",
+            "setattr -mod -set keep_hierarchy 1 *_multiplier",  # thousands alike: each kind is mapped once
+            "flatten",
+            "opt_expr",
+            "opt_clean",
+            "alumacc",
+            "techmap",
+            "opt_expr",
+            "opt_clean",
+            "dfflegalize -cell $_DFF_P_ 01",
+            f"abc -g {_GATES} -script {_ABC}",
+            "setattr -mod -unset keep_hierarchy *_multiplier",
+            "flatten",
+            "opt_clean",
+        )
     synth = f"synth_xilinx -family {family} {_OPTIONS} -top {top}"
     return (
         f"{synth} -run begin:map_ffs",

@@ -1,6 +1,7 @@
 """Scoring: fixed-point graph + event files -> exact integer scores, in chunks."""
 
 from zerobias.score.chunks import model_key, score_chunk
+from zerobias.score.compiled import CompiledGraph
 from zerobias.score.score import FORMAT, Scored, score_files
 
-__all__ = ["FORMAT", "Scored", "model_key", "score_chunk", "score_files"]
+__all__ = ["FORMAT", "CompiledGraph", "Scored", "model_key", "score_chunk", "score_files"]

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import zerobias
-from zerobias.contract import Contract
-from zerobias.errors import DataError
-from zerobias.events import read
+from zerobias.contract import Contract, IntArray
+from zerobias.errors import DataError, ToolError, UnsupportedError
+from zerobias.events import file_digest, read
 from zerobias.files import tree_digest
 from zerobias.fixed import Graph, from_keras, shaped
+from zerobias.score.compiled import CompiledGraph
 from zerobias.specs import load_toml
 from zerobias.zoo import Model, ModelSpec, digest, load_keras, read_weights
 
 __all__ = ["model_key", "score_chunk"]
+
+log = logging.getLogger(__name__)
 
 
 def model_key(model: Model) -> str:
@@ -30,7 +35,7 @@ def model_key(model: Model) -> str:
     parts = [
         model.spec.model_dump(mode="json", include={"name", "version", "network", "contract"}),
         digest(read_weights(model.weights_path("quantised"))),
-        tree_digest(model.folder, "*.py"),
+        [file_digest(path) for path in sorted(model.folder.glob("*.py"))],
         tree_digest(Path(zerobias.__file__).parent, "*.py"),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -42,20 +47,19 @@ def score_chunk(spec: dict[str, Any], path: Path) -> None:
     Raises ``DataError`` when an event is damaged or outside the contract's ranges, and when the model is no
     longer the one that ``key`` names.
     """
-    contract, graph = _reference(spec["model"], spec["key"])
+    scorer = _scorer(spec["model"], spec["key"])
     file, start = Path(spec["file"]), spec["start"]
-    name = contract.spec.collection
-    events = read(file, [name], start=start, stop=spec["stop"])
+    events = read(file, [scorer.contract.spec.collection], start=start, stop=spec["stop"])
     try:
-        raw = contract.flatten(events.collections[name])
+        score = scorer.score(events.collections[scorer.contract.spec.collection])
     except DataError as error:
         raise DataError(f"{file}: {error}{f', counted from {start}' if start else ''}") from None
     with path.open("wb") as stream:
         np.savez(
             stream,
             allow_pickle=False,
-            score=graph.evaluate(shaped(contract, graph, raw)),
-            score_type=np.array(str(graph.output_type)),
+            score=score,
+            score_type=np.array(str(scorer.graph.output_type)),
             weight=events.weight,
             npu=events.npu,
             process=events.process,
@@ -64,11 +68,29 @@ def score_chunk(spec: dict[str, Any], path: Path) -> None:
         )
 
 
+class _Scorer:
+    """Scores by compiled code or, after a warning, by NumPy where that cannot be had: the same integers."""
+
+    def __init__(self, contract: Contract, graph: Graph) -> None:
+        self.contract, self.graph = contract, graph
+        self._compiled: CompiledGraph | None = CompiledGraph(contract, graph)
+
+    def score(self, collection: NDArray[Any]) -> IntArray:
+        """Score integers (events, *score_shape) of the contract's collection; raises ``DataError``."""
+        if self._compiled is not None:
+            try:
+                return self._compiled.evaluate(collection)
+            except (ToolError, UnsupportedError) as error:
+                log.warning("NumPy scores the events: slower, the same integers (%s)", error)
+                self._compiled = None
+        return self.graph.evaluate(shaped(self.contract, self.graph, self.contract.flatten(collection)))
+
+
 @lru_cache(maxsize=1)
-def _reference(folder: str, key: str) -> tuple[Contract, Graph]:
+def _scorer(folder: str, key: str) -> _Scorer:
     """Built once a process: loading the network takes longer than a chunk."""
     model = Model(Path(folder), load_toml(Path(folder) / "model.toml", ModelSpec))
     if model_key(model) != key:
         raise DataError(f"model {model.name} in {folder} is not the one the run started with: run again")
     load_keras()
-    return model.contract, from_keras(model.load(), model.contract)
+    return _Scorer(model.contract, from_keras(model.load(), model.contract))

@@ -61,7 +61,7 @@ def write_golden(path: Path, golden: Golden) -> str:
             distance = np.abs(old.score - golden.score)
             count = int(np.count_nonzero(distance))
             change = (
-                f"{count} of {len(distance)} scores changed, by up to {int(distance.max())} LSB"
+                f"{count} of {distance.size} scores changed, by up to {int(distance.max())} LSB"
                 if count
                 else "nothing changed"
             )

@@ -1,4 +1,8 @@
-"""The models shelf: a folder with a ``model.toml`` and a ``model.py`` is a model; no registration."""
+"""The models shelf: a folder with a ``model.toml`` and a ``model.py`` is a model; no registration.
+
+``name`` is the working model, ``name@X.Y.Z`` its release of that version: ``releases/X.Y.Z`` in the working
+model's folder, a model folder that does not change.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,10 @@ from zerobias.zoo.weights import apply_weights, read_weights
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Model", "find_model", "model_names", "with_contract"]
+__all__ = ["Model", "find_model", "model_names", "released_versions", "with_contract"]
+
+_RELEASES = "releases"
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,30 @@ class Model:
     def name(self) -> str:
         """Name of the model."""
         return self.spec.name
+
+    @property
+    def released(self) -> bool:
+        """Whether this is a release."""
+        parent, name = self.folder.parent.name, self.folder.name
+        return parent == _RELEASES and _VERSION.fullmatch(name) is not None
+
+    @property
+    def label(self) -> str:
+        """What commands call it: ``name``, or ``name@X.Y.Z`` for a release."""
+        return f"{self.name}@{self.spec.version}" if self.released else self.name
+
+    @property
+    def releases(self) -> Path:
+        """Folder of the working model's releases, whether there are any or not."""
+        return self.folder / _RELEASES
+
+    def working(self) -> Model:
+        """This model, if it may be changed; ``SpecError`` for a release."""
+        if self.released:
+            raise SpecError(
+                f"{self.label} is a release, which never changes: name the working model, {self.name}"
+            )
+        return self
 
     @cached_property
     def contract(self) -> Contract:
@@ -60,7 +91,7 @@ class Model:
     @property
     def build_name(self) -> str:
         """Name of the model's build folder; one a target, so that builds do not overwrite each other."""
-        return self.name if self.board is None else f"{self.name}@{self.board.name}"
+        return self.label if self.board is None else f"{self.label}@{self.board.name}"
 
     def on(self, target: str) -> Model:
         """This model on the target called ``target``; on its own target it stays as it is.
@@ -80,7 +111,7 @@ class Model:
 
     def _loaded(self, stem: str, *functions: str) -> ModuleType:
         path = self.folder / f"{stem}.py"
-        name = f"zerobias_{stem}_{self.name}"
+        name = f"zerobias_{stem}_{self.label}"
         found = importlib.util.spec_from_file_location(name, path)
         if not path.is_file() or found is None or found.loader is None:
             raise SpecError(f"model {self.name}: {path} is missing; it defines {' and '.join(functions)}")
@@ -130,7 +161,7 @@ class Model:
             raise SpecError(f"model {self.name}: {path}, line {line}: {text}; mend {path.name}") from error
 
     def weights_path(self, kind: str) -> Path:
-        """File of the working model's weights: ``kind`` is ``"quantised"`` or ``"float"``."""
+        """File of the model's weights: ``kind`` is ``"quantised"`` or ``"float"``."""
         return self.folder / "weights" / f"{kind}.npz"
 
     def load(self, *, quantised: bool = True) -> keras.Model:
@@ -179,17 +210,30 @@ def model_names(root: Path | None = None) -> tuple[str, ...]:
 
 
 def find_model(name: str, root: Path | None = None) -> Model:
-    """The model called ``name``.
+    """The model called ``name``, or the release called ``name@X.Y.Z``.
 
-    Raises ``SpecError`` for an unknown name (listing the known ones) or a broken ``model.toml``.
+    Raises ``SpecError`` for an unknown name or version (listing the known ones) or a broken ``model.toml``.
     """
     folders = _folders(root)
+    name, at, version = name.partition("@")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name not in folders:
         known = ", ".join(sorted(folders)) or "none"
         raise SpecError(f"no model named {name!r}: known are {known}")
-    spec = load_toml(folders[name] / "model.toml", ModelSpec)
+    folder = folders[name]
+    if at:
+        known = ", ".join(released_versions(folder)) or "none"
+        if version not in released_versions(folder):
+            raise SpecError(f"model {name} has no release {version!r}: released are {known}")
+        folder = folder / _RELEASES / version
+    spec = load_toml(folder / "model.toml", ModelSpec)
     if spec.name != name:
-        raise SpecError(
-            f"{folders[name] / 'model.toml'}: name {spec.name!r} differs from its folder {name!r}"
-        )
-    return Model(folders[name], spec)
+        raise SpecError(f"{folder / 'model.toml'}: name {spec.name!r} differs from its folder {name!r}")
+    if at and spec.version != version:
+        raise SpecError(f"{folder / 'model.toml'}: version {spec.version} differs from its folder {version}")
+    return Model(folder, spec)
+
+
+def released_versions(folder: Path) -> tuple[str, ...]:
+    """Versions of the releases in the model folder ``folder``, from the lowest."""
+    found = [path.parent.name for path in folder.glob(f"{_RELEASES}/*/model.toml")]
+    return tuple(sorted(filter(_VERSION.fullmatch, found), key=lambda v: [int(n) for n in v.split(".")]))

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from zerobias.contract import ContractSpec, TypeField
+from zerobias.zoo.links import LinksSpec
 
 __all__ = ["EmulatorSpec", "HlsSettings", "ModelSpec", "RangeSpec", "SearchSpec", "TargetSpec"]
 
@@ -77,7 +78,7 @@ class SearchSpec(_Spec):
 
 
 class ModelSpec(_Spec):
-    """``model.toml``: contract, target, hls4ml settings, score, training recipe, search space and seeds.
+    """``model.toml``: contract, target, hls4ml settings, score, links, training, search space and seeds.
 
     ``network`` and ``training`` belong to the folder's ``model.py``, which checks their keys.
     """
@@ -90,6 +91,7 @@ class ModelSpec(_Spec):
     target: TargetSpec
     hls: HlsSettings = HlsSettings()
     emulator: EmulatorSpec = EmulatorSpec()
+    links: LinksSpec = LinksSpec()
     contract: ContractSpec
     network: dict[str, Any] = {}
     training: dict[str, Any] = {}

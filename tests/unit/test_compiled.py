@@ -1,0 +1,202 @@
+"""Compiled scoring: the reference's integers, for every operation and stored type; what else is an error."""
+
+from __future__ import annotations
+
+import logging
+import runpy
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zerobias import fixed
+from zerobias.contract import Contract, FixedType
+from zerobias.errors import DataError, GateError, ToolError, UnsupportedError
+from zerobias.fixed import Builder, Cast, Dense, Graph, Input, Op, Square, Sum, shaped
+from zerobias.rtl import process
+from zerobias.score import CompiledGraph, compiled
+from zerobias.score.chunks import _Scorer
+from zerobias.score.source import _RULES, source
+from zerobias.verify import extreme_events
+
+GRAPHS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "data" / "random_graphs.py")))
+random_graph = cache(GRAPHS.random_graph)
+EVERY = {
+    kind for kind in map(vars(fixed).get, fixed.__all__) if isinstance(kind, type) and issubclass(kind, Op)
+}
+SEEDS = ((10, 14), (21, 14))
+
+
+def same(contract: Contract, graph: Graph, kind: str, folder: Path, events: int = 1000) -> None:
+    """Compiled scores are the reference's on borders and random events stored as ``kind``."""
+    raw = extreme_events(contract, corners=events // 4, random=events)
+    held = np.iinfo(kind)
+    raw = np.clip(raw, np.maximum(contract.low, held.min), np.minimum(contract.high, held.max))
+    expected = graph.evaluate(shaped(contract, graph, raw))
+    assert len(np.unique(expected)) > 100, "a constant score proves nothing"
+    np.testing.assert_array_equal(CompiledGraph(contract, graph, folder).evaluate(raw.astype(kind)), expected)
+
+
+def test_every_operation_is_compiled() -> None:
+    assert set(_RULES) | {Input, Op} == EVERY | {Op}
+
+
+def test_graphs_of_these_tests_hold_every_operation() -> None:
+    seen = {type(node.op) for seed, length in SEEDS for node in random_graph(seed, length)[1]}
+    assert seen == EVERY - {Op}
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(SEEDS[0], "int16"), (SEEDS[1], "int32")])
+def test_random_graphs(seed: tuple[int, int], kind: str, tmp_path: Path) -> None:
+    same(*random_graph(*seed), kind, tmp_path)
+
+
+def test_intervals_are_integers_of_any_size() -> None:
+    """Zeros of a padded border too: int64 ones would overflow."""
+    for seed in SEEDS:
+        contract, graph = random_graph(*seed)
+        for interval in graph.intervals(*contract.box).values():
+            assert {type(value) for side in (interval.low, interval.high) for value in side.flat} == {int}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(40))
+def test_many_random_graphs(seed: int, tmp_path: Path) -> None:
+    kind = ("int16", "int32", "int64", "uint16", "int8")[seed % 5]
+    same(*random_graph(seed, 14), kind, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def head() -> tuple[Contract, Graph]:
+    """A dense layer and a sum of squares, of more than 16 bits."""
+    rng = np.random.default_rng(3)
+    contract = GRAPHS.random_contract(np.random.default_rng(9))
+    builder = Builder()
+    builder.add("in", Input(contract.network_type, (30,)))
+    kind = FixedType(6, 3)
+    builder.add("dense", Dense(rng.integers(-32, 32, (30, 5)), kind, rng.integers(-32, 32, 5), kind), "in")
+    builder.add("cast", Cast(FixedType(10, 7, True, "RND_CONV", "SAT")), "dense")
+    builder.add("square", Square(), "cast")
+    builder.add("sum", Sum(), "square")
+    builder.add("score", Cast(FixedType(30, 20)), "sum")
+    return contract, Graph(tuple(builder.nodes))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("libraries")
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 33, 20_001])
+def test_any_number_of_events(count: int, head: tuple[Contract, Graph], folder: Path) -> None:
+    contract, graph = head
+    raw = np.random.default_rng(1).integers(contract.low, contract.high, (count, 30), endpoint=True)
+    expected = graph.evaluate(shaped(contract, graph, raw))
+    made = CompiledGraph(contract, graph, folder)
+    np.testing.assert_array_equal(made.evaluate(raw.astype(np.int16).reshape(count, 6, 5)), expected)
+    wide = np.repeat(raw.astype(np.int16), 2, axis=1)[:, ::2]
+    np.testing.assert_array_equal(made.evaluate(wide), expected)
+
+
+def wrong(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    """The source with ``old`` replaced."""
+
+    def changed(contract: Contract, graph: Graph, raw: np.dtype[Any]) -> str:
+        text = source(contract, graph, raw)
+        assert text.count(old) == 1, text
+        return text.replace(old, new)
+
+    monkeypatch.setattr(compiled, "source", changed)
+
+
+def test_a_narrowed_accumulator_is_seen(
+    head: tuple[Contract, Graph], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong(monkeypatch, "int32_t b5[2][EVENTS]", "int16_t b5[2][EVENTS]")
+    with pytest.raises(GateError, match=r"does not give the reference's scores: remove it and run again"):
+        CompiledGraph(*head, folder).evaluate(np.zeros((0, 30), np.int16))
+
+
+def test_a_changed_weight_is_seen(
+    head: tuple[Contract, Graph], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract, graph = head
+    dense = graph.nodes[1].op
+    assert isinstance(dense, Dense)
+    kernel = dense.kernel.copy()
+    kernel[7, 3] ^= 1
+    changed = replace(graph.nodes[1], op=replace(dense, kernel=kernel))
+    other = Graph((graph.nodes[0], changed, *graph.nodes[2:]))
+    monkeypatch.setattr(compiled, "source", lambda c, g, raw: source(c, other, raw))
+    with pytest.raises(GateError, match="does not give the reference's scores"):
+        CompiledGraph(contract, graph, folder).evaluate(np.zeros((0, 30), np.int16))
+
+
+def test_a_library_is_built_once_and_again_for_another_graph_or_type(
+    head: tuple[Contract, Graph], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = np.clip(np.zeros((1, 30), np.int64), head[0].low, head[0].high)
+    CompiledGraph(*head, folder).evaluate(events.astype(np.int16))
+    commands: list[str] = []
+
+    def run(command: list[str], **more: Any) -> None:
+        commands.append(command[-1])
+        process.run_tool(command, **more)
+
+    monkeypatch.setattr(compiled, "run_tool", run)
+    CompiledGraph(*head, folder).evaluate(events.astype(np.int16))
+    assert commands == ["-"]
+    texts = {source(*head, np.dtype(kind)) for kind in ("int16", "int32")}
+    assert len(texts) == 2
+
+
+def test_a_value_outside_the_contract_is_named_as_by_the_contract(
+    head: tuple[Contract, Graph], folder: Path
+) -> None:
+    contract, graph = head
+    raw = np.clip(np.zeros((100, 30), np.int16), contract.low, contract.high).astype(np.int16)
+    for bad in (raw, raw.astype(np.float32), raw[:, :7]):
+        if bad is raw:
+            bad[50, 4] = contract.high[4] + 1
+        with pytest.raises(DataError) as expected:
+            contract.flatten(bad)
+        with pytest.raises(DataError) as found:
+            CompiledGraph(contract, graph, folder).evaluate(bad)
+        assert str(found.value) == str(expected.value)
+
+
+def test_without_a_compiler_numpy_scores_and_it_is_said(
+    head: tuple[Contract, Graph], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    contract, graph = head
+    raw = extreme_events(contract, corners=10, random=10)
+    monkeypatch.setenv("PATH", "")
+    scorer = _Scorer(contract, graph)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            np.testing.assert_array_equal(scorer.score(raw), graph.evaluate(shaped(contract, graph, raw)))
+    assert [record.message for record in caplog.records] == [
+        "NumPy scores the events: slower, the same integers (g++ was not found: compiled scoring needs a "
+        "C++17 compiler, install the package g++)"
+    ]
+
+
+def test_a_graph_beyond_64_bits_is_refused(head: tuple[Contract, Graph]) -> None:
+    nodes = list(head[1].nodes[:-1])
+    for number in range(3):
+        nodes.append(fixed.Node(f"more{number}", Square(), (nodes[-1].name,)))
+    with pytest.raises(UnsupportedError, match=r"^node more1: values in \[.*\] need more than 64 bits$"):
+        source(head[0], Graph(tuple(nodes)), np.dtype(np.int16))
+
+
+def test_a_damaged_library_is_named(head: tuple[Contract, Graph], tmp_path: Path, folder: Path) -> None:
+    events = np.clip(np.zeros((1, 30), np.int64), head[0].low, head[0].high).astype(np.int16)
+    CompiledGraph(*head, folder).evaluate(events)
+    for path in folder.glob("*.so"):
+        (tmp_path / path.name).write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ToolError, match=r"cannot be loaded .* remove it and run again"):
+        CompiledGraph(*head, tmp_path).evaluate(events)
