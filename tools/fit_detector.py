@@ -26,13 +26,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from zerobias.beam import Beam
+from zerobias.events import OBJECTS
 from zerobias.shelves import shelf
 from zerobias.simulate import load_cards
 from zerobias.simulate.crossings import OverlayChunk, Simulation
 from zerobias.simulate.pool import plan_pool
 from zerobias.simulate.spec import Detector
 from zerobias.simulate.stages import make_deposits
-from zerobias.simulate.validate import OBJECTS, ORBIT_HZ, Anchors, load_anchors
+from zerobias.simulate.validate import Anchors, load_anchors
 
 __all__ = ["main"]
 
@@ -126,7 +128,7 @@ def calorimeter_loss(simulation: Simulation, anchors: Anchors) -> Loss:
         for s, is_forced in enumerate(simulation.strata.forced)
         if is_forced
     ]
-    khz = anchors.bunches * ORBIT_HZ / 1e3
+    khz = Beam(bunches=anchors.bunches).crossings_khz
     low, high = anchors.jet_rate_khz
 
     def loss(detector: Detector) -> float:

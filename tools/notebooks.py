@@ -17,7 +17,10 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 
 
 def execute(path: Path) -> Any:
-    """The notebook with the outputs of a run in its own folder; ``CellExecutionError`` when a cell fails."""
+    """The notebook with the outputs of a run in its own folder, without what libraries log.
+
+    Raises ``CellExecutionError`` when a cell fails.
+    """
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     client = NotebookClient(
         notebook,
@@ -27,6 +30,9 @@ def execute(path: Path) -> Any:
         record_timing=False,
     )
     client.execute(env={"TF_CPP_MIN_LOG_LEVEL": "3"})
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     return notebook
 
 

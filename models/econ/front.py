@@ -41,6 +41,9 @@ class Limited(keras.Model):
     def inputs(self) -> list[Any]:
         return self.autoencoder.inputs
 
+    def build(self, input_shape: Any) -> None:
+        """Nothing to do: both parts are built."""
+
     def call(self, inputs: Any) -> Any:
         return self.autoencoder(inputs)
 

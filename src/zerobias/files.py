@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["replacing", "tree_digest", "write_text"]
+__all__ = ["document_digest", "replacing", "tree_digest", "write_text"]
 
 
 @contextmanager
@@ -27,6 +29,11 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` to ``path``, whole or not at all."""
     with replacing(path) as temporary:
         temporary.write_text(text)
+
+
+def document_digest(document: Any) -> str:
+    """SHA-256 of a JSON-able document."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def tree_digest(folder: Path | None, pattern: str = "*") -> str | None:

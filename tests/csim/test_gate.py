@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from zerobias.contract import IntArray
 from zerobias.errors import DataError, ToolError
-from zerobias.fixed import Graph, from_keras
+from zerobias.events import read
+from zerobias.fixed import Graph, from_keras, shaped
 from zerobias.hls import HlsProject, compile_csim, run_csim, write_project
+from zerobias.physics import MenuUnit, ZeroBias, reach
 from zerobias.verify import Verdict, compare, csim_implementation, extreme_events, keras_implementation
-from zerobias.zoo import Model, find_model
+from zerobias.zoo import Model, apply_weights, find_model, read_weights
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,38 @@ def change_number(index: int, step: float) -> Callable[[str], str]:
         return text[: start + 1] + ", ".join(map(str, numbers)) + text[end:]
 
     return change
+
+
+def test_thresholds_fire_on_the_same_events(
+    built: tuple[Model, Graph, HlsProject], small_sample: Path
+) -> None:
+    """Thresholds found on the scores of C simulation: the same integers, the same events, for every rate."""
+    model, graph, project = built
+    zero_bias = read(small_sample, ["objects", "leader"]).of("zero_bias")
+    raw = model.contract.flatten(zero_bias.collections["objects"])
+    unit = MenuUnit(3, graph.output_type.frac)
+    crossings = ZeroBias(zero_bias.weight, zero_bias.npu, zero_bias.collections["leader"], replicas=10)
+    reference = graph.evaluate(shaped(model.contract, graph, raw))
+
+    def fired(scores: IntArray) -> tuple[list[int], NDArray[np.bool_]]:
+        counts = unit.counts(scores)
+        points = [reach(counts, khz, crossings).below for khz in (30, 300, 3000, 15_000)]
+        thresholds = [point.threshold for point in points if point is not None]
+        return thresholds, np.stack([scores >= unit.raw(threshold) for threshold in thresholds])
+
+    thresholds, masks = fired(run_csim(compile_csim(project), raw))
+    expected, reference_masks = fired(reference)
+    assert thresholds == expected == sorted(set(expected), reverse=True)
+    np.testing.assert_array_equal(masks, reference_masks)
+    np.testing.assert_array_equal(masks, np.stack([unit.counts(reference) >= t for t in thresholds]))
+    assert 0 < masks[0].sum() < masks[-1].sum() < len(raw)
+    # The control: a reference with one weight bit more fires on other events.
+    network, arrays = model.build(), read_weights(model.weights_path("quantised"))
+    arrays["mu/kernel"][0, 0] += 0.125
+    apply_weights(network, arrays)
+    mutant = from_keras(network, model.contract)
+    _, other = fired(mutant.evaluate(shaped(model.contract, mutant, raw)))
+    assert (other != masks).any()
 
 
 def only(verdict: Verdict) -> str:

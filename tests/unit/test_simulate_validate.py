@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from zerobias.beam import Beam
 from zerobias.cli.app import app
 from zerobias.errors import DataError
 from zerobias.events import EventSet, write
@@ -19,7 +20,6 @@ from zerobias.simulate import load_cards
 from zerobias.simulate.plots import draw
 from zerobias.simulate.spec import ZeroBiasCard
 from zerobias.simulate.validate import (
-    ORBIT_HZ,
     load_anchors,
     rate_curve,
     validate,
@@ -51,7 +51,7 @@ def like_the_anchors(count: int = 2000) -> EventSet:
     objects[: count // 2, :, 0] = 2 * np.array(pt)
     objects[0, 9, 0] = 400
     weight = np.ones(count)
-    share = 3e3 / (ANCHORS.bunches * ORBIT_HZ)
+    share = 3 / Beam(bunches=ANCHORS.bunches).crossings_khz
     weight[0] = share * (count - 1) / (1 - share)
     return events(objects, weight)
 
@@ -103,7 +103,7 @@ def test_missing_objects_and_rates_are_red() -> None:
 def test_rates_count_weights_down_to_one_khz() -> None:
     weight = np.array([0.9, 0.05, 0.05 - 1e-6, 1e-6])
     curve = rate_curve("x", np.array([1, 4, 6, 9]), weight, np.array([5, 9, 2, 3]), 1000)
-    total = 1000 * ORBIT_HZ / 1e3
+    total = Beam(bunches=1000).crossings_khz
     assert curve.threshold.tolist() == [0.5, 1, 1.5, 2, 2.5, 3]  # above: 0.011 kHz
     np.testing.assert_allclose(curve.khz, total * np.array([1, 0.1, 0.1, 0.1, 0.05, 0.05]), rtol=1e-9)
     assert curve.error[1] == pytest.approx(total * math.sqrt(0.05**2 + (0.05 - 1e-6) ** 2 + 1e-12))
@@ -117,7 +117,7 @@ def test_crossings_of_one_leader_count_as_one_weight() -> None:
     for threshold, error in zip(2 * curve.threshold, curve.error, strict=True):
         above = values >= threshold
         squares = [weight[above & (leader == own)].sum() ** 2 for own in range(7)]
-        assert error == pytest.approx(1000 * ORBIT_HZ / 1e3 * math.sqrt(sum(squares)))
+        assert error == pytest.approx(Beam(bunches=1000).crossings_khz * math.sqrt(sum(squares)))
 
 
 def test_plots_are_written(tmp_path: Path) -> None:

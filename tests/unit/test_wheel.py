@@ -27,6 +27,7 @@ def test_wheel_holds_the_package_and_the_shelves(tmp_path: Path) -> None:
         "shelf/firmware/templates/top.cpp.in",
         "shelf/triggers/sample/l1_sample.h5",
         "shelf/triggers/processes/ttbar.toml",
+        "shelf/triggers/menus/run3.toml",
     ):
         assert f"zerobias/{needed}" in names
     assert not [

@@ -27,6 +27,7 @@ from zerobias.cli.console import (
     sample_of,
 )
 from zerobias.cli.emulator import emulator
+from zerobias.cli.menu import menu
 from zerobias.cli.release import release
 from zerobias.cli.score import score
 from zerobias.cli.search import auc_loss, pareto
@@ -244,6 +245,9 @@ app.command()(capture)
 
 
 app.command()(score)
+
+
+app.command()(menu)
 
 
 @app.command()

@@ -16,10 +16,10 @@ import numpy as np
 
 from zerobias.contract import Contract, IntArray, scaling_header
 from zerobias.emulator.interface import Interface, interface_of
-from zerobias.emulator.sidecar import Threshold, document_digest, sidecar
+from zerobias.emulator.sidecar import Threshold, sidecar
 from zerobias.emulator.sources import constant_weights, system_headers, used_files
 from zerobias.errors import DataError, GateError
-from zerobias.files import tree_digest
+from zerobias.files import document_digest, tree_digest
 from zerobias.fixed import Graph, shaped
 from zerobias.hls import fill_template, hls4ml_model
 from zerobias.hls.csim import ap_types

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -12,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from zerobias.contract import IntArray
 from zerobias.emulator.interface import Interface
-from zerobias.files import tree_digest
+from zerobias.files import document_digest, tree_digest
 from zerobias.zoo import digest, read_weights
 
 if TYPE_CHECKING:
     from zerobias.zoo import Model
 
-__all__ = ["Threshold", "document_digest", "sidecar"]
+__all__ = ["Threshold", "sidecar"]
 
 
 @dataclass(frozen=True)
@@ -100,8 +98,3 @@ def sidecar(
         "golden_events": len(golden["raw"]),
         "ap_types": {"from": f"hls4ml {version('hls4ml')}", "digest": tree_digest(fresh / "ap_types")},
     }
-
-
-def document_digest(document: Any) -> str:
-    """SHA-256 of a JSON-able document."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 
-__all__ = ["SHAPES", "SPLITS", "EventSet"]
+__all__ = ["OBJECTS", "SHAPES", "SPLITS", "EventSet"]
 
 SPLITS = ("train", "tuning", "test")
 SHAPES: Mapping[str, tuple[tuple[int, ...], str]] = {
@@ -35,6 +35,8 @@ not independent.
 ``wafer``: charges of one HGCAL wafer's 48 trigger cells in ADC counts; ``wafer_place``: layer, u, v,
 type (0-2), 1000 eta; ``wafer_energy``: energy of the signal particle in MeV, 0 for pile-up alone.
 """
+OBJECTS = {"met": slice(0, 1), "egamma": slice(1, 5), "muon": slice(5, 9), "jet": slice(9, 19)}
+"""Rows of each kind of object in the collection ``objects``."""
 
 
 class _Collections(dict[str, NDArray[Any]]):

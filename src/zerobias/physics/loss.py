@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from zerobias.errors import DataError
+from zerobias.physics.bootstrap import draws
 from zerobias.physics.metrics import Sample, auc, replicate
 
 __all__ = ["AucLoss", "LossRow", "auc_loss"]
@@ -64,18 +65,14 @@ def auc_loss(
     if not new_signals:
         raise DataError("no signal to compare on: give a sample with signals")
     rng = np.random.default_rng(seed)
-
-    def drawn(events: int) -> NDArray[np.uint8]:
-        return rng.poisson(1.0, (replicas, events)).astype(np.uint8)
-
     background = {
         "former": Sample(former_background, background_weight),
         "new": Sample(new_background, background_weight),
     }
-    background_drawn = drawn(len(background_weight))
+    background_drawn = draws(rng, replicas, len(background_weight))
     rows, differences = [], []
     for name, weight in signal_weight.items():
-        signal_drawn = drawn(len(weight))
+        signal_drawn = draws(rng, replicas, len(weight))
         central, replica = {}, {}
         for which, scores in (("former", former_signals), ("new", new_signals)):
             pair = Sample(scores[name], weight), background[which]

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 
-__all__ = ["Figures", "Sample", "auc", "efficiency", "figures", "replicate"]
+__all__ = ["ROUNDING", "Figures", "Sample", "auc", "efficiency", "figures", "replicate"]
 
 _Array = NDArray[np.float64]
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 """Relative margin for the rounding of sums of weights: a share of exactly the rate is allowed."""
 
 
@@ -124,5 +124,5 @@ def _from_histograms(
     value = float(np.sum(signal * (below + 0.5 * background))) / total
     signal_above = np.append(np.cumsum(signal[::-1])[::-1], 0.0) / signal.sum()
     share = np.append(np.cumsum(background[::-1])[::-1], 0.0) / background.sum()
-    index = [int(np.argmax(share <= rate * (1 + _ROUNDING))) for rate in rates]
+    index = [int(np.argmax(share <= rate * (1 + ROUNDING))) for rate in rates]
     return value, tuple(float(signal_above[i]) for i in index), index

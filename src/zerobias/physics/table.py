@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from zerobias.errors import DataError
+from zerobias.physics.bootstrap import Estimate, Resampled, Value, resampled, reweighted
 from zerobias.physics.metrics import Sample, auc, figures, replicate
-from zerobias.physics.pileup import pileup_bins, pileup_weights
+from zerobias.physics.pileup import pileup_bins
 
 __all__ = [
     "FALSE_POSITIVE_RATES",
@@ -36,13 +35,6 @@ _Array = NDArray[np.float64]
 
 class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Value(_Row):
-    """A figure with its bootstrap error (standard deviation over the replicas that hold both classes)."""
-
-    value: float
-    error: float
 
 
 class ScoreRow(_Row):
@@ -111,35 +103,8 @@ class PhysicsTable(_Row):
 
 
 @dataclass(frozen=True)
-class _Estimate:
-    """A figure and its bootstrap replicas (replicas,)."""
-
-    central: float
-    replicas: _Array
-
-    def __sub__(self, other: _Estimate) -> _Estimate:
-        return _Estimate(self.central - other.central, self.replicas - other.replicas)
-
-    @property
-    def value(self) -> Value:
-        return Value(value=self.central, error=float(np.nanstd(self.replicas, ddof=1)))
-
-
-@dataclass(frozen=True)
-class _Class:
-    """Weights and nPU (events,) of one class of events; how often each is drawn (replicas, events)."""
-
-    weight: _Array
-    npu: NDArray[np.integer]
-    drawn: NDArray[np.number]
-
-    def of(self, score: NDArray[np.generic]) -> Sample:
-        return Sample(score, self.weight)
-
-
-@dataclass(frozen=True)
 class _Measured:
-    auc: _Estimate
+    auc: Estimate
     efficiency: dict[str, Value]
     background_above: dict[str, float]
 
@@ -166,29 +131,31 @@ def physics_table(
     not independent (None: all are). Pile-up weights are made anew in each replica.
     """
     rng = np.random.default_rng(seed)
-
-    def resampled(weight: _Array, npu: NDArray[np.integer], leader: NDArray[np.integer] | None) -> _Class:
-        found, member = np.unique(np.arange(len(weight)) if leader is None else leader, return_inverse=True)
-        drawn = rng.poisson(1.0, (replicas, len(found))).astype(np.uint8)
-        return _Class(weight, npu, drawn[:, member])
-
-    zero_bias = resampled(background_weight, background_npu, background_leader)
+    zero_bias = resampled(rng, replicas, background_weight, background_npu, background_leader)
     intervals = pileup_bins(background_npu, background_weight, _PILEUP_ROWS)
     rows: list[ScoreRow] = []
     pileup: list[PileupRow] = []
     reweighting: list[ReweightRow] = []
-    aucs: dict[str, dict[str, _Estimate]] = {name: {} for name in background}
-    aucs_reweighted: dict[str, dict[str, _Estimate]] = {name: {} for name in background}
+    aucs: dict[str, dict[str, Estimate]] = {name: {} for name in background}
+    aucs_reweighted: dict[str, dict[str, Estimate]] = {name: {} for name in background}
     for signal, scores in signals.items():
-        events = resampled(signal_weight[signal], signal_npu[signal], None)
-        matched, row = _reweighted(signal, events, zero_bias)
-        reweighting += [row] if row else []
+        events = resampled(rng, replicas, signal_weight[signal], signal_npu[signal])
+        matched = reweighted(events, zero_bias)
+        if matched is not None:
+            reweighting.append(
+                ReweightRow(
+                    signal=signal,
+                    background_dropped=matched[1].background_dropped,
+                    signal_dropped=matched[1].signal_dropped,
+                    effective_events=matched[1].effective_events,
+                )
+            )
         for name, values in background.items():
             plain = _measure(scores[name], events, values, zero_bias)
             aucs[name][signal] = plain.auc
             other = None
             if matched is not None:
-                other = _measure(scores[name], matched, values, zero_bias)
+                other = _measure(scores[name], matched[0], values, zero_bias)
                 aucs_reweighted[name][signal] = other.auc
             rows.append(
                 ScoreRow(
@@ -234,50 +201,23 @@ def physics_table(
 
 
 def _measure(
-    signal_score: NDArray[np.generic], signal: _Class, score: NDArray[np.generic], background: _Class
+    signal_score: NDArray[np.generic], signal: Resampled, score: NDArray[np.generic], background: Resampled
 ) -> _Measured:
     pair = signal.of(signal_score), background.of(score)
     central = figures(*pair, FALSE_POSITIVE_RATES)
     aucs, effs = replicate(*pair, FALSE_POSITIVE_RATES, signal.drawn, background.drawn)
     labels = [f"{rate:g}" for rate in FALSE_POSITIVE_RATES]
     return _Measured(
-        _Estimate(central.auc, aucs),
-        {label: _Estimate(central.efficiency[i], effs[:, i]).value for i, label in enumerate(labels)},
+        Estimate(central.auc, aucs),
+        {label: Estimate(central.efficiency[i], effs[:, i]).value for i, label in enumerate(labels)},
         dict(zip(labels, central.background_above, strict=True)),
     )
 
 
-def _reweighted(
-    name: str, signal: _Class, background: _Class
-) -> tuple[_Class, ReweightRow] | tuple[None, None]:
-    """The signal with the background's pile-up, None if the two have none in common."""
-    [(low, high)] = pileup_bins(background.npu, background.weight, 1)
-    if not signal.weight[(signal.npu >= low) & (signal.npu <= high)].any():
-        return None, None
-    found = pileup_weights(signal.npu, signal.weight, background.npu, background.weight)
-    drawn = np.zeros(signal.drawn.shape)
-    for r in range(len(drawn)):
-        with suppress(DataError):  # a replica may draw nothing in common, so nothing at all
-            weight = pileup_weights(
-                signal.npu,
-                signal.weight * signal.drawn[r],
-                background.npu,
-                background.weight * background.drawn[r],
-            ).weight
-            np.divide(weight, found.weight, out=drawn[r], where=found.weight > 0)
-    row = ReweightRow(
-        signal=name,
-        background_dropped=found.background_dropped,
-        signal_dropped=found.signal_dropped,
-        effective_events=found.effective_events,
-    )
-    return _Class(found.weight, signal.npu, drawn), row
-
-
 def _by_pileup(
     name: str,
-    signal: tuple[_Class, NDArray[np.generic]],
-    background: tuple[_Class, NDArray[np.generic]],
+    signal: tuple[Resampled, NDArray[np.generic]],
+    background: tuple[Resampled, NDArray[np.generic]],
     intervals: Sequence[tuple[int, int]],
 ) -> Iterator[PileupRow]:
     """AUC in the intervals of nPU that hold two events of each class and some weight."""
@@ -291,12 +231,12 @@ def _by_pileup(
             drawn.append(events.drawn[:, inside])
         else:
             aucs, _ = replicate(pair[0], pair[1], (), drawn[0], drawn[1])
-            estimate = _Estimate(auc(pair[0], pair[1]), aucs)
+            estimate = Estimate(auc(pair[0], pair[1]), aucs)
             yield PileupRow(signal=name, low=low, high=high, auc=estimate.value)
 
 
-def _mean(estimates: Iterable[_Estimate]) -> _Estimate:
+def _mean(estimates: Iterable[Estimate]) -> Estimate:
     several = list(estimates)
-    return _Estimate(
+    return Estimate(
         float(np.mean([one.central for one in several])), np.mean([one.replicas for one in several], axis=0)
     )

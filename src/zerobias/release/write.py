@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from zerobias.emulator import Package
-from zerobias.emulator.sidecar import document_digest
 from zerobias.errors import DataError, GateError, InputError
 from zerobias.events import file_digest
+from zerobias.files import document_digest
 from zerobias.release.repository import tracked_files
 from zerobias.report import Report, write_report
 from zerobias.zoo import Model

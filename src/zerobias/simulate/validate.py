@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from zerobias.beam import Beam
 from zerobias.errors import DataError
-from zerobias.events import EventSet
+from zerobias.events import OBJECTS, EventSet
 from zerobias.shelves import shelf
 from zerobias.specs import load_toml
 
 __all__ = [
-    "OBJECTS",
     "Anchors",
     "RateCurve",
     "Row",
@@ -27,10 +27,6 @@ __all__ = [
     "weighted_median",
 ]
 
-ORBIT_HZ = 11245.5
-"""Revolutions of a bunch in the LHC per second."""
-OBJECTS = {"met": slice(0, 1), "egamma": slice(1, 5), "muon": slice(5, 9), "jet": slice(9, 19)}
-"""Rows of each kind of object in the collection ``objects``."""
 _LOWEST_KHZ = 1.0
 _Floats = NDArray[np.float64]
 
@@ -145,7 +141,7 @@ def rate_curve(
     ``weight`` sums to one. The error is that of a sum of independent weights, sqrt(sum of squares), where
     crossings of one ``leader`` count as one weight: they are no independent events.
     """
-    scale = bunches * ORBIT_HZ / 1e3
+    scale = Beam(bunches=bunches).crossings_khz
     top = int(hardware.max()) + 1
     total = np.bincount(hardware, weight, top)[::-1].cumsum()[::-1] * scale
     order = np.lexsort((-hardware, leader))
@@ -203,7 +199,7 @@ def _median_row(name: str, values: NDArray[Any], weight: _Floats, anchor: float,
 def _rate_row(values: NDArray[Any], weight: _Floats, leader: NDArray[np.int64], anchors: Anchors) -> Row:
     """Single-jet rate; the anchor is the middle (geometric) of its range."""
     mask = values >= 2 * anchors.jet_rate_gev
-    scale = anchors.bunches * ORBIT_HZ / 1e3
+    scale = Beam(bunches=anchors.bunches).crossings_khz
     _, member = np.unique(leader[mask], return_inverse=True)
     rate, error = scale * weight[mask].sum(), scale * np.linalg.norm(np.bincount(member, weight[mask]))
     low, high = anchors.jet_rate_khz

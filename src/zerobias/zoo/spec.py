@@ -80,7 +80,8 @@ class SearchSpec(_Spec):
 class ModelSpec(_Spec):
     """``model.toml``: contract, target, hls4ml settings, score, links, training, search space and seeds.
 
-    ``network`` and ``training`` belong to the folder's ``model.py``, which checks their keys.
+    ``network`` and ``training`` belong to the folder's ``model.py``, which checks their keys. A menu's
+    threshold counts ``menu_scale`` x score (default: the score's integer).
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -88,6 +89,7 @@ class ModelSpec(_Spec):
     title: str
     design: Literal["hls4ml", "rtl"] = "hls4ml"
     seed: int = Field(default=1, ge=0)
+    menu_scale: int | None = Field(default=None, gt=0)
     target: TargetSpec
     hls: HlsSettings = HlsSettings()
     emulator: EmulatorSpec = EmulatorSpec()
