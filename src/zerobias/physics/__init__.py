@@ -1,6 +1,7 @@
 """Physics: scores and weights -> AUC, efficiencies, rates and thresholds, menus, with pile-up and errors."""
 
 from zerobias.physics.baselines import baseline_scores
+from zerobias.physics.bootstrap import Value
 from zerobias.physics.curves import Histogram, RocCurve, ScoreCurves, score_curves
 from zerobias.physics.loss import AucLoss, LossRow, auc_loss
 from zerobias.physics.menu import (
@@ -29,7 +30,6 @@ from zerobias.physics.table import (
     Quantisation,
     ReweightRow,
     ScoreRow,
-    Value,
     physics_table,
 )
 

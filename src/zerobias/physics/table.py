@@ -21,7 +21,6 @@ __all__ = [
     "Quantisation",
     "ReweightRow",
     "ScoreRow",
-    "Value",
     "physics_table",
 ]
 
