@@ -21,6 +21,7 @@ from zerobias import shelves
 from zerobias.cli.build import build_firmware
 from zerobias.cli.stages import tree_digest
 from zerobias.events import read, write
+from zerobias.report import page, read_report
 from zerobias.zoo import find_model, read_weights, write_weights
 
 STAGES = {
@@ -89,6 +90,10 @@ def test_a_change_redoes_what_depends_on_it(
     assert done(folder, tmp_path / "build", small_sample) == []
     change(folder)
     assert done(folder, tmp_path / "build", small_sample) == expected
+    made = tmp_path / "build" / "tiny"
+    assert (made / "report.html").read_text() == page(read_report(made / "report.json"))
+    if name == "title":
+        assert "Small anomaly" in (made / "report.html").read_text()
     if name == "ceiling":
         report = json.loads((tmp_path / "build" / "tiny" / "report.json").read_text())
         assert next(row for row in report["hardware"] if row["metric"] == "latency")["budget"] == 39.0

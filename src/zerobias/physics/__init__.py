@@ -1,6 +1,8 @@
 """Physics: scores and weights -> AUC, efficiencies, rates and thresholds, menus, with pile-up and errors."""
 
 from zerobias.physics.baselines import baseline_scores
+from zerobias.physics.bootstrap import Value
+from zerobias.physics.curves import Histogram, RocCurve, ScoreCurves, score_curves
 from zerobias.physics.loss import AucLoss, LossRow, auc_loss
 from zerobias.physics.menu import (
     KINDS,
@@ -35,6 +37,7 @@ __all__ = [
     "KINDS",
     "AucLoss",
     "Figures",
+    "Histogram",
     "LossRow",
     "MeanRow",
     "Menu",
@@ -50,9 +53,12 @@ __all__ = [
     "Rate",
     "Reach",
     "ReweightRow",
+    "RocCurve",
     "Sample",
+    "ScoreCurves",
     "ScoreRow",
     "SeedScores",
+    "Value",
     "ZeroBias",
     "auc",
     "auc_loss",
@@ -75,4 +81,5 @@ __all__ = [
     "reach",
     "replicate",
     "rewrite",
+    "score_curves",
 ]

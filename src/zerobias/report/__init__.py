@@ -1,6 +1,7 @@
 """Report: verdict, measurements, ceilings and physics as one typed document."""
 
 from zerobias.report.files import read_report, write_report
+from zerobias.report.html import page, write_page
 from zerobias.report.model import (
     Agreement,
     Design,
@@ -22,7 +23,9 @@ __all__ = [
     "Report",
     "assemble",
     "budgeted",
+    "page",
     "read_report",
     "render",
+    "write_page",
     "write_report",
 ]

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from zerobias.physics import PhysicsTable
+from zerobias.physics import PhysicsTable, ScoreCurves
 from zerobias.targets import Target
 
 __all__ = ["Agreement", "Design", "HardwareRow", "HeadroomRow", "Metric", "Report", "assemble", "budgeted"]
@@ -35,7 +35,8 @@ class HardwareRow(_Part):
     """One figure of one design. ``budget`` None: no ceiling; ``ok`` None: not known.
 
     ``band``: an estimator's declared error band, ``value`` times which the measurement is expected to lie
-    between; None: none declared. The metric ``clock`` is the shortest period the design reaches.
+    between; None: none declared. The metric ``clock`` is the shortest period the design reaches. ``note`` is
+    the value in clocks and bunch crossings or MHz, or as a share of the chip; empty where there is neither.
     """
 
     design: Design
@@ -47,6 +48,7 @@ class HardwareRow(_Part):
     method: str
     ok: bool | None
     band: tuple[float, float] | None = None
+    note: str = ""
 
     @model_validator(mode="after")
     def _band_of_an_estimate(self) -> Self:
@@ -86,9 +88,11 @@ class Report(_Part):
     """Everything a build found out, as written to ``report.json``.
 
     ``budgets`` are the metrics the target limits; the rows of the design ``deployed`` decide on them.
+    ``curves`` are of the model's integer score on the events of ``physics``.
     """
 
     model: str
+    title: str = ""
     version: str
     target: str
     deployed: Design
@@ -99,6 +103,7 @@ class Report(_Part):
     hardware: tuple[HardwareRow, ...]
     headroom: tuple[HeadroomRow, ...]
     physics: PhysicsTable | None
+    curves: ScoreCurves | None = None
     verdict: Literal["pass", "pass-on-estimates", "fail"]
     causes: tuple[str, ...]
 
@@ -144,7 +149,22 @@ def budgeted(
         method=method,
         ok=ok,
         band=band,
+        note="" if value is None else _note(target, metric, value),
     )
+
+
+def _note(target: Target, metric: Metric, value: float) -> str:
+    """``value`` in the target's other units."""
+    if metric == "latency":
+        return f"{value / target.clock_ns:.0f} clocks, {value / target.bx_ns:.2f} BX"
+    if metric == "ii":
+        return f"{value * target.clocks_per_bx:.0f} clocks"
+    if metric == "clock":
+        return f"{1e3 / value:.0f} MHz"
+    if target.capacity is None or metric == "gates":
+        return ""
+    total = getattr(target.capacity, "bram36" if metric == "bram" else metric)
+    return f"{100 * value / total:.2f} % of the chip"
 
 
 def _ceilings(target: Target) -> dict[Metric, float | None]:
@@ -170,6 +190,7 @@ def _ceilings(target: Target) -> dict[Metric, float | None]:
 def assemble(
     *,
     model: str,
+    title: str = "",
     version: str,
     target: Target,
     deployed: Design,
@@ -180,6 +201,7 @@ def assemble(
     hardware: tuple[HardwareRow, ...],
     headroom: tuple[HeadroomRow, ...],
     physics: PhysicsTable | None,
+    curves: ScoreCurves | None = None,
 ) -> Report:
     """The report with its verdict.
 
@@ -208,6 +230,7 @@ def assemble(
     budgets = tuple(metric for metric, ceiling in _ceilings(target).items() if ceiling is not None)
     return Report(
         model=model,
+        title=title,
         version=version,
         target=target.name,
         deployed=deployed,
@@ -218,6 +241,7 @@ def assemble(
         hardware=hardware,
         headroom=headroom,
         physics=physics,
+        curves=curves,
         verdict=_verdict(deployed, budgets, agreement, hardware, headroom, causes),
         causes=tuple(causes),
     )
