@@ -7,8 +7,7 @@ override DESIGN := $(value DESIGN)
 export MODEL TARGET DESIGN
 
 .DEFAULT_GOAL := help
-.PHONY: bench help setup doctor firmware emulator release notebooks train golden pareto simulate test test-long lint \
-	lock clean need-model
+.PHONY: bench help setup doctor firmware emulator release notebooks train golden pareto simulate test test-long lint lock clean need-model
 
 STAMP := .venv/.stamp
 BIN := .venv/bin

@@ -66,7 +66,10 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGE)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name.endswith("gone") else ()) for name in DAMAGE],
+)
 def test_damaged_files(name: str, words: list[str], tmp_path: Path) -> None:
     file, change, message = DAMAGE[name]
     change(tmp_path / file)

@@ -163,7 +163,14 @@ BODIES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES)
+IN_CI = {"conv2d-3x3-2-same", "conv2d-twice", "depthwise2d-2x2-1-valid", "maxpool2d-2x2", "averagepool1d-4"}
+IN_CI |= {"add-three", "concatenate", "squared_distance"}
+"""One of each kind; the rest is for ``make test-long``."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in IN_CI else pytest.mark.long) for name in BODIES]
+)
 def test_exact_in_csim(name: str, tiny: Model, tmp_path: Path) -> None:
     contract = grid_contract(30)
     inputs = keras.Input((30,), name="scaled")

@@ -142,6 +142,7 @@ def test_one_weight_bit(built: tuple[Model, Graph, HlsProject], tmp_path: Path) 
     assert f"weight [{row}, {column}]" in text
 
 
+@pytest.mark.long
 def test_one_bias_bit(built: tuple[Model, Graph, HlsProject], tmp_path: Path) -> None:
     graph, project = built[1], built[2]
     bias = next(n.op for n in graph if n.name == "mu").bias  # type: ignore[attr-defined]
@@ -164,6 +165,7 @@ def test_one_accumulator_narrower(built: tuple[Model, Graph, HlsProject], tmp_pa
     assert "is too narrow" in text
 
 
+@pytest.mark.long
 def test_accumulator_that_drops_a_fraction_bit(
     built: tuple[Model, Graph, HlsProject], tmp_path: Path
 ) -> None:
@@ -197,6 +199,7 @@ def test_one_offset_or_shift(
     assert f"offset, shift or order of {built[0].contract.features[index].name} differs" in text
 
 
+@pytest.mark.long
 def test_two_features_swapped(built: tuple[Model, Graph, HlsProject], tmp_path: Path) -> None:
     def change(text: str) -> str:
         return text.replace("input[i] = scaled[i];", "input[i] = scaled[i == 27 ? 30 : i == 30 ? 27 : i];")

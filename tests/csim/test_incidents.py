@@ -42,6 +42,7 @@ def built(shelf: Path, folder: Path, events: EventSet, change: Callable[[str], s
 # --- inputs truncated to whole GeV: 157 of 20 000 events differed between data and emulator ---------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("right", "wrong"),
     [
@@ -114,6 +115,7 @@ def test_published_tables_are_not_accused(tiny: Model, events: EventSet) -> None
     assert unit_fault(tiny.spec.contract, train.collections["objects"], train.weight) is None
 
 
+@pytest.mark.long
 def test_doubled_table_fails_the_build(shelf_with_tiny: Path, tmp_path: Path, events: EventSet) -> None:
     def change(text: str) -> str:
         lines = []
@@ -134,6 +136,7 @@ def test_doubled_table_fails_the_build(shelf_with_tiny: Path, tmp_path: Path, ev
 # --- a score that wraps: the most anomalous event looks like the quietest ---------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("wrap", "verdict"), [("closed", "pass-on-estimates"), ("v4", "fail")])
 def test_score_that_can_wrap_fails_the_build(
     wrap: str, verdict: str, shelf_with_tiny: Path, tmp_path: Path, events: EventSet

@@ -43,7 +43,7 @@ def test_doctor_json_is_one_document() -> None:
 def test_models_lists_a_users_folder(folder: Path) -> None:
     code, out, _ = run("models", "--models", folder, "--json")
     assert code == 0
-    assert {"name": "tiny", "version": "1.2.3", "target": "ugt"} in json.loads(out)
+    assert {"name": "tiny", "version": "1.2.3", "target": "ugt", "releases": []} in json.loads(out)
 
 
 @pytest.mark.parametrize("command", ["firmware", "train", "golden", "contract", "fit-contract"])

@@ -116,6 +116,8 @@ def reproducible(seed: int) -> None:
     import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
+    # This pass of TensorFlow's graph optimiser orders nodes differently from run to run, and so sums.
+    tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
     keras.utils.set_random_seed(seed)
 
 
