@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -195,23 +195,29 @@ def measure_emd(folder: Path) -> list[dict[str, Any]]:
     ]
 
 
+def measured() -> Iterator[dict[str, Any]]:
+    """All rows, as they come."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield from measure_emd(Path(folder))
+    yield from measure_simulation()
+    for name in model_names():
+        yield from measure(find_model(name))
+
+
 def main() -> int:
     """Measure the simulation and every model on the shelf."""
     load_keras()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = measure_emd(Path(folder))
-    rows += [
-        *measure_simulation(),
-        *(line for name in model_names() for line in measure(find_model(name))),
-    ]
-    path = build_root() / "bench.json"
-    write_text(path, json.dumps(rows, indent=2) + "\n")
-    write_text(path.with_suffix(".md"), table(rows))
-    for line in rows:
+    rows = []
+    for line in measured():
+        rows.append(line)
         sys.stdout.write(
             f"{line['name']:45s} {line['value']:12,.1f} {line['unit']:9s} "
             f"{line['ratio']:8.2f} x {line['reference']} ({line['reference_value']:,.1f})\n"
         )
+        sys.stdout.flush()
+    path = build_root() / "bench.json"
+    write_text(path, json.dumps(rows, indent=2) + "\n")
+    write_text(path.with_suffix(".md"), table(rows))
     return 0
 
 
