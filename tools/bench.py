@@ -96,7 +96,8 @@ def measure(model: Model) -> list[dict[str, Any]]:
             theirs_model.compile()
             some = np.ascontiguousarray(inputs[:_HLS4ML_EVENTS] * model.contract.network_type.lsb, np.float32)
             theirs = best_rate(lambda: theirs_model.predict(some), len(some))
-        csim = best_rate(lambda: run_csim(Path(folder) / model.name / "csim", raw), len(raw))
+        program = Path(folder) / model.name / "csim"
+        csim = best_rate(lambda: run_csim(program, raw, graph.score_shape), len(raw))
         scoring = measure_scoring(model, graph, Path(folder), csim)
         circuit = trace(model.contract, graph, model.target)
         synthesis = []
