@@ -15,7 +15,6 @@ from zerobias.errors import GateError, UnsupportedError
 from zerobias.files import write_text
 from zerobias.fixed import Graph, random_weights, shaped, with_weights
 from zerobias.rtl import (
-    Circuit,
     RtlDesign,
     check_gates,
     count_gates,
@@ -60,24 +59,20 @@ def implement_ports(model: Model, graph: Graph, folder: Path, step: Callable[[st
         return {"refused": str(error)}
     graphs = {"its own weights": graph, "random weights": with_weights(graph, random_weights(graph, _SEED))}
     raw = _events(model)
-    for which, other in graphs.items():
-        _compare(
-            "traced circuit",
-            which,
-            raw,
-            circuit.predict(raw, _held(circuit, other)),
-            _scores(model, other, raw),
-        )
+    expected = {which: _scores(model, other, raw) for which, other in graphs.items()}
+    held = {which: weight_values(other, circuit.weights) for which, other in graphs.items()}
+    for which in graphs:
+        _compare("traced circuit", which, circuit.predict(raw, held[which]), expected[which])
     design = write_design(circuit, model.target, place, name=f"{model.name}_ports")
-    words = pack_weights(design.weights, _held(circuit, graph))
+    words = pack_weights(design.weights, held["its own weights"])
     write_text(place / "weights.mem", "".join(f"{word:08x}\n" for word in words))
     found: dict[str, Any] = {"estimate": design.estimate.model_dump(), "latency": design.latency}
     if model.spec.design != "rtl":
         return {**found, "synthesis": None, "run": None}
-    for which, other in graphs.items():
+    for which in graphs:
         step(f"simulation of the RTL with {which} on its port")
-        run = simulate(design, raw, weights=_held(circuit, other))
-        _compare("simulation", which, raw, run.scores, _scores(model, other, raw))
+        run = simulate(design, raw, weights=held[which])
+        _compare("simulation", which, run.scores, expected[which])
     found["run"] = {"latency": run.latency, "ii": run.ii, "events": len(raw)}
     return {**found, "synthesis": gate_synthesis(model, list(graphs.values()), design, folder, step)}
 
@@ -124,18 +119,14 @@ def _events(model: Model) -> IntArray:
     return np.concatenate([read_golden(golden).raw, extremes]) if golden.is_file() else extremes
 
 
-def _held(circuit: Circuit, graph: Graph) -> IntArray:
-    return weight_values(graph, circuit.weights)
-
-
 def _scores(model: Model, graph: Graph, raw: IntArray) -> IntArray:
     return graph.evaluate(shaped(model.contract, graph, raw))
 
 
-def _compare(what: str, which: str, raw: IntArray, found: IntArray, expected: IntArray) -> None:
-    wrong = np.flatnonzero((found != expected).reshape(len(raw), -1).any(axis=1))
+def _compare(what: str, which: str, found: IntArray, expected: IntArray) -> None:
+    wrong = np.flatnonzero((found != expected).reshape(len(found), -1).any(axis=1))
     if len(wrong):
         raise GateError(
             f"the {what} with {which} on the port differs from the integer reference on {len(wrong)} of "
-            f"{len(raw)} events, first on number {wrong[0]}; report this"
+            f"{len(found)} events, first on number {wrong[0]}; report this"
         )

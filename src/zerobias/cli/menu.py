@@ -73,10 +73,11 @@ def menu(
         checked = {"version": pins[seed.name]["version"]} if set_thresholds else pins[seed.name]
         check_pins(path, seed, checked)
     file = sample or default_sample()
-    if sample is None and not set_thresholds:
-        check_sample(path, spec, file_digest(file))
     with err.status("events") as status:
         events = read(file)
+        sample_digest = file_digest(file)
+        if sample is None and not set_thresholds:
+            check_sample(path, spec, sample_digest)
         background = events.of("zero_bias", spec.split)
         if not len(background):
             raise DataError(f"{file} has no zero bias in its split {spec.split!r}: give another sample")
@@ -86,7 +87,6 @@ def menu(
         status.update("scores")
         scores = _scores(spec, found, background, signals)
         reaches = {seed.name: scores[seed.name].reach(seed.goal_khz, zero_bias) for seed in spec.seeds}
-        sample_digest = file_digest(file)
         if set_thresholds:
             values: dict[str, dict[str, int | str]] = {}
             for seed_name, reached in reaches.items():

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-import zerobias
 from zerobias.cli.console import AsJson, ModelName, ModelsFolder, Sample, emit, err, guarded
 from zerobias.cli.emulator import packaged
 from zerobias.doctor import check_qkeras_owner
@@ -45,7 +44,7 @@ def release(
     else:
         claim_version(model)
         commit = clean_commit(model.folder)
-    root, made_with = build or build_root(), {"zerobias": zerobias.__version__, **tool_versions()}
+    root, made_with = build or build_root(), tool_versions()
     with err.status("start") as status:
         report = build_firmware(model, root, status.update, sample=sample).report
         if report.verdict == "fail":

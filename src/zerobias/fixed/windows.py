@@ -42,10 +42,12 @@ class Windows:
     def view(self, x: _Array, lead: int) -> _Array:
         """(lead, *spatial, channels) -> (lead, *positions, *size, channels); zero where padded."""
         axes = tuple(range(lead, lead + len(self.size)))
-        pads = [(0, 0)] * lead + list(self.padding) + [(0, 0)]
-        # Not numpy.pad, which puts int64 zeros between the arbitrary-size integers of an interval.
-        padded = np.zeros([n + sum(pad) for n, pad in zip(x.shape, pads, strict=True)], dtype=x.dtype)
-        padded[tuple(slice(pad[0], pad[0] + n) for n, pad in zip(x.shape, pads, strict=True))] = x
+        padded = x
+        if self.padded:
+            pads = [(0, 0)] * lead + list(self.padding) + [(0, 0)]
+            # Not numpy.pad, which puts int64 zeros between the arbitrary-size integers of an interval.
+            padded = np.zeros([n + sum(pad) for n, pad in zip(x.shape, pads, strict=True)], dtype=x.dtype)
+            padded[tuple(slice(pad[0], pad[0] + n) for n, pad in zip(x.shape, pads, strict=True))] = x
         view = np.lib.stride_tricks.sliding_window_view(padded, self.size, axes)
         steps = (slice(None),) * lead + tuple(slice(None, None, s) for s in self.strides)
         return np.moveaxis(view[steps], lead + len(self.size), -1)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from zerobias.errors import DataError
-from zerobias.physics.metrics import Sample, figures
+from zerobias.physics.metrics import Sample, effective_events, figures
 
 __all__ = ["Histogram", "RocCurve", "ScoreCurves", "score_curves"]
 
@@ -73,6 +73,7 @@ def score_curves(
     every = Sample(pooled, np.ones(len(pooled)))
     thresholds = np.unique([int(t) for t in figures(every, background, rates).threshold if np.isfinite(t)])
     thresholds = thresholds[::-1]
+    scores = background.score.astype(np.int64)
     return ScoreCurves(
         histogram=Histogram(
             edges=tuple(int(edge) for edge in edges),
@@ -82,7 +83,9 @@ def score_curves(
         roc=RocCurve(
             thresholds=tuple(int(threshold) for threshold in thresholds),
             background=_above(background, thresholds),
-            background_above=tuple(_effective(background, t) for t in thresholds),
+            background_above=tuple(
+                round(effective_events(background.weight[scores >= t]), 1) for t in thresholds
+            ),
             signals={name: _above(sample, thresholds) for name, sample in signals.items()},
         ),
     )
@@ -111,11 +114,6 @@ def _above(sample: Sample, thresholds: NDArray[np.int64]) -> tuple[float, ...]:
     order = np.argsort(sample.score, kind="stable")
     below = np.append(0.0, np.cumsum(sample.weight[order]))
     return _rounded(1 - below[np.searchsorted(sample.score[order], thresholds)] / below[-1])
-
-
-def _effective(sample: Sample, threshold: int) -> float:
-    weight = sample.weight[sample.score.astype(np.int64) >= threshold]
-    return round(float(weight.sum() ** 2 / np.sum(weight**2)), 1) if weight.any() else 0.0
 
 
 def _rounded(shares: _Array) -> tuple[float, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 
-__all__ = ["ROUNDING", "Figures", "Sample", "auc", "efficiency", "figures", "replicate"]
+__all__ = ["ROUNDING", "Figures", "Sample", "auc", "effective_events", "efficiency", "figures", "replicate"]
 
 _Array = NDArray[np.float64]
 ROUNDING = 1e-9
@@ -73,12 +73,14 @@ def figures(signal: Sample, background: Sample, rates: Sequence[float]) -> Figur
     value, effs, index = _from_histograms(
         np.bincount(s, signal.weight, len(levels)), np.bincount(b, background.weight, len(levels)), rates
     )
-    above = []
-    for i in index:
-        weight = background.weight[b >= i]
-        above.append(float(weight.sum() ** 2 / np.sum(weight**2)) if weight.any() else 0.0)
+    above = tuple(effective_events(background.weight[b >= i]) for i in index)
     edges = np.append(levels, np.inf)
-    return Figures(value, effs, tuple(float(edges[i]) for i in index), tuple(above))
+    return Figures(value, effs, tuple(float(edges[i]) for i in index), above)
+
+
+def effective_events(weight: NDArray[Any]) -> float:
+    """Events of one weight that are worth as much as those of ``weight`` (events,): (sum w)^2 / sum w^2."""
+    return float(weight.sum() ** 2 / np.sum(weight**2)) if weight.any() else 0.0
 
 
 def replicate(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.errors import DataError
+from zerobias.physics.metrics import effective_events
 
 __all__ = ["PILEUP_BINS", "PileupWeights", "pileup_bins", "pileup_weights"]
 
@@ -37,7 +38,7 @@ class PileupWeights:
     @property
     def effective_events(self) -> float:
         """(sum w)^2 / sum w^2."""
-        return float(self.weight.sum() ** 2 / np.sum(self.weight**2))
+        return effective_events(self.weight)
 
 
 def pileup_bins(npu: _Npu, weight: _Weight, bins: int) -> tuple[tuple[int, int], ...]:

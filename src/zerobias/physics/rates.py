@@ -17,7 +17,7 @@ from scipy.special import betaincinv
 from zerobias.beam import Beam
 from zerobias.errors import DataError
 from zerobias.physics.bootstrap import Resampled, resampled
-from zerobias.physics.metrics import ROUNDING
+from zerobias.physics.metrics import ROUNDING, effective_events
 
 __all__ = ["MenuUnit", "Point", "Rate", "Reach", "ZeroBias", "clopper_pearson", "reach"]
 
@@ -160,7 +160,7 @@ class ZeroBias:
             parent = weight if of is None or not weight[of].any() else weight * of
             leader = np.arange(len(weight)) if self.leader is None else self.leader
             together = np.bincount(np.unique(leader, return_inverse=True)[1], parent)
-            effective = float(together.sum() ** 2 / np.sum(together**2))
+            effective = effective_events(together)
             low, high = clopper_pearson(share * effective, effective)
             high *= float(parent.sum() / weight.sum())
         scale = self.beam.crossings_khz
