@@ -27,7 +27,7 @@ from zerobias.files import write_text
 from zerobias.fixed import Graph, shaped
 from zerobias.hls import run_csim
 from zerobias.hls.project import hls4ml_model
-from zerobias.rtl import close_timing, compile_simulation, simulate, trace, write_design
+from zerobias.rtl import Circuit, close_timing, compile_simulation, simulate, trace, write_design
 from zerobias.score import CompiledGraph
 from zerobias.shelves import build_root
 from zerobias.verify import extreme_events
@@ -98,8 +98,8 @@ def measure(model: Model) -> list[dict[str, Any]]:
             theirs = best_rate(lambda: theirs_model.predict(some), len(some))
         program = Path(folder) / model.name / "csim"
         csim = best_rate(lambda: run_csim(program, raw, graph.score_shape), len(raw))
-        scoring = measure_scoring(model, graph, Path(folder), csim)
         circuit = trace(model.contract, graph, model.target)
+        scoring = measure_scoring(model, graph, circuit, Path(folder), csim)
         synthesis = []
         if model.target.capacity is None:  # a chip: no FPGA to synthesise for
             design = write_design(circuit, model.target, Path(folder) / "rtl", name=model.name)
@@ -122,20 +122,22 @@ def measure(model: Model) -> list[dict[str, Any]]:
     ]
 
 
-def measure_scoring(model: Model, graph: Graph, folder: Path, csim: float) -> list[dict[str, Any]]:
+def measure_scoring(
+    model: Model, graph: Graph, circuit: Circuit, folder: Path, csim: float
+) -> list[dict[str, Any]]:
     """Compiled scoring, from raw integers as they are stored, against ``csim`` and what else scores."""
     name = model.contract.spec.collection
     stored = read(default_sample(name)).collections[name].dtype
     raw = extreme_events(model.contract, random=_EVENTS)
     some = raw[-_EVENTS // 4 :]
     real, threads = some.astype(np.float64), os.cpu_count() or 1
-    made, logic = CompiledGraph(model.contract, graph, folder), trace(model.contract, graph).logic
+    made = CompiledGraph(model.contract, graph, folder)
     events = np.resize(raw.astype(stored), (_SCORED, raw.shape[1]))
     made.evaluate(events[:1])  # compiles
     compiled = best_rate(lambda: made.evaluate(events), len(events))
     slower = {
         "C simulation": csim,
-        "alkaid's interpreter": best_rate(lambda: logic.predict(real, n_threads=threads), len(real)),
+        "alkaid's interpreter": best_rate(lambda: circuit.logic.predict(real, n_threads=threads), len(real)),
         "NumPy reference": best_rate(lambda: graph.evaluate(shaped(model.contract, graph, some)), len(some)),
     }
     rows = [row(f"{model.name}: scoring", compiled, "events/s", *each) for each in slower.items()]

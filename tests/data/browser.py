@@ -100,10 +100,11 @@ class Browser:
         shot = self("Page.captureScreenshot", captureBeyondViewport=not height)
         path.write_bytes(base64.b64decode(shot["data"]))
 
-    def press(self, key: str, code: int) -> None:
-        """Press and release a key."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press and release a key; ``text``: what it types."""
+        common = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        self("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **common)
+        self("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def close(self) -> None:
         """End the browser."""

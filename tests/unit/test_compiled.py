@@ -18,8 +18,7 @@ from zerobias.contract import Contract, FixedType
 from zerobias.errors import DataError, GateError, ToolError, UnsupportedError
 from zerobias.fixed import Builder, Cast, Dense, Graph, Input, Op, Square, Sum, shaped
 from zerobias.rtl import process
-from zerobias.score import CompiledGraph, compiled
-from zerobias.score.chunks import _Scorer
+from zerobias.score import CompiledGraph, Scorer, compiled
 from zerobias.score.source import _RULES, source
 from zerobias.verify import extreme_events
 
@@ -175,7 +174,7 @@ def test_without_a_compiler_numpy_scores_and_it_is_said(
     contract, graph = head
     raw = extreme_events(contract, corners=10, random=10)
     monkeypatch.setenv("PATH", "")
-    scorer = _Scorer(contract, graph)
+    scorer = Scorer(contract, graph)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             np.testing.assert_array_equal(scorer.score(raw), graph.evaluate(shaped(contract, graph, raw)))

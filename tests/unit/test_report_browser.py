@@ -142,23 +142,9 @@ def test_enter_opens_a_folded_table_and_the_skip_link_leads_to_the_verdict(
 ) -> None:
     browser.open(files["pass"])
     browser.press("Tab", 9)
-    browser(
-        "Input.dispatchKeyEvent",
-        type="keyDown",
-        key="Enter",
-        code="Enter",
-        windowsVirtualKeyCode=13,
-        text="\r",
-    )
+    browser.press("Enter", 13, "\r")
     assert browser.evaluate("document.activeElement.id") == "main"
     browser.evaluate("document.querySelector('summary').focus()")
     assert browser.evaluate("document.querySelector('details').open") is False
-    browser(
-        "Input.dispatchKeyEvent",
-        type="keyDown",
-        key="Enter",
-        code="Enter",
-        windowsVirtualKeyCode=13,
-        text="\r",
-    )
+    browser.press("Enter", 13, "\r")
     assert browser.evaluate("document.querySelector('details').open") is True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from zerobias.physics import ScoreCurves
 from zerobias.report.model import HardwareRow
+from zerobias.report.text import FEW
 
 __all__ = ["Bar", "Line", "Plot", "Tick", "budget_bar", "roc_plot", "score_plot"]
 
@@ -16,8 +17,6 @@ _BAR_END = 1.25
 """Where a bar is cut, in ceilings."""
 _LOWEST = 1e-4
 """Lower end of the axes of shares."""
-_FEW = 10.0
-"""Effective background events below which a ROC curve is dashed."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,12 @@ def budget_bar(row: HardwareRow) -> Bar | None:
     """The bar of a row, None where there is no value or no ceiling."""
     if row.value is None or row.budget is None:
         return None
-    unit = _BAR_WIDTH / _BAR_END
+    unit, budget = _BAR_WIDTH / _BAR_END, row.budget
 
     def place(value: float) -> float:
-        if row.budget == 0:
+        if budget == 0:
             return 0.0 if value == 0 else math.inf
-        return unit * value / row.budget if row.budget else 0.0
+        return unit * value / budget
 
     ends = None if row.band is None else tuple(place(factor * row.value) for factor in row.band)
     return Bar(
@@ -174,7 +173,7 @@ def roc_plot(curves: ScoreCurves, signals: Sequence[str], *, small: bool = False
     lines = [Line("chance", _path([(frame.x(_log(share)), frame.y(share)) for share in chance]))]
     for name in signals:
         points = [
-            (frame.x(_log(share)), frame.y(efficiency), above < _FEW)
+            (frame.x(_log(share)), frame.y(efficiency), above < FEW)
             for share, efficiency, above in zip(
                 roc.background, roc.signals[name], roc.background_above, strict=True
             )

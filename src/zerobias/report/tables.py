@@ -8,7 +8,7 @@ from typing import Any
 
 from zerobias.physics import PhysicsTable, ScoreCurves, ScoreRow, Value
 from zerobias.report.model import Agreement, Report
-from zerobias.report.text import plain, plus_minus, rates_of, shown_rows
+from zerobias.report.text import FEW, plain, plus_minus, rates_of, shown_rows
 
 __all__ = [
     "Table",
@@ -20,9 +20,6 @@ __all__ = [
     "provenance_tables",
     "signals_table",
 ]
-
-_FEW = 10
-"""Effective background events below which an efficiency is marked."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +185,7 @@ def _score_table(physics: PhysicsTable, rows: Iterable[ScoreRow], caption: str) 
         figures = []
         for rate in rates:
             above = row.background_above[rate]
-            mark = " †" if above < _FEW else ""
+            mark = " †" if above < FEW else ""
             figures += [f"{plus_minus(row.efficiency[rate], 4)}{mark}", f"{above:,.1f}"]
         events = (f"{row.signal_events:,}", f"{row.background_events:,}")
         cells.append((row.signal, row.score, plus_minus(row.auc, 4), *figures, *events))

@@ -6,6 +6,7 @@ from zerobias.physics import PhysicsTable, ScoreRow, Value
 from zerobias.report.model import Agreement, HardwareRow, HeadroomRow, Report
 
 __all__ = [
+    "FEW",
     "agreement_text",
     "budget_text",
     "headroom_note",
@@ -20,6 +21,9 @@ __all__ = [
     "unmeasured_text",
     "value_text",
 ]
+
+FEW = 10.0
+"""Effective background events below which a figure is marked and a curve is dashed."""
 
 
 def agreement_text(agreement: Agreement, name: str) -> str:

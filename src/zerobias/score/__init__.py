@@ -3,5 +3,6 @@
 from zerobias.score.chunks import model_key, score_chunk
 from zerobias.score.compiled import CompiledGraph
 from zerobias.score.score import FORMAT, Scored, score_files
+from zerobias.score.scorer import Scorer
 
-__all__ = ["FORMAT", "CompiledGraph", "Scored", "model_key", "score_chunk", "score_files"]
+__all__ = ["FORMAT", "CompiledGraph", "Scored", "Scorer", "model_key", "score_chunk", "score_files"]

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import zerobias
-from zerobias.contract import Contract, IntArray
-from zerobias.errors import DataError, ToolError, UnsupportedError
+from zerobias.errors import DataError
 from zerobias.events import file_digest, read
 from zerobias.files import tree_digest
-from zerobias.fixed import Graph, from_keras, shaped
-from zerobias.score.compiled import CompiledGraph
+from zerobias.fixed import from_keras
+from zerobias.score.scorer import Scorer
 from zerobias.specs import load_toml
 from zerobias.zoo import Model, ModelSpec, digest, load_keras, read_weights
 
 __all__ = ["model_key", "score_chunk"]
-
-log = logging.getLogger(__name__)
 
 
 def model_key(model: Model) -> str:
@@ -68,29 +63,11 @@ def score_chunk(spec: dict[str, Any], path: Path) -> None:
         )
 
 
-class _Scorer:
-    """Scores by compiled code or, after a warning, by NumPy where that cannot be had: the same integers."""
-
-    def __init__(self, contract: Contract, graph: Graph) -> None:
-        self.contract, self.graph = contract, graph
-        self._compiled: CompiledGraph | None = CompiledGraph(contract, graph)
-
-    def score(self, collection: NDArray[Any]) -> IntArray:
-        """Score integers (events, *score_shape) of the contract's collection; raises ``DataError``."""
-        if self._compiled is not None:
-            try:
-                return self._compiled.evaluate(collection)
-            except (ToolError, UnsupportedError) as error:
-                log.warning("NumPy scores the events: slower, the same integers (%s)", error)
-                self._compiled = None
-        return self.graph.evaluate(shaped(self.contract, self.graph, self.contract.flatten(collection)))
-
-
 @lru_cache(maxsize=1)
-def _scorer(folder: str, key: str) -> _Scorer:
+def _scorer(folder: str, key: str) -> Scorer:
     """Built once a process: loading the network takes longer than a chunk."""
     model = Model(Path(folder), load_toml(Path(folder) / "model.toml", ModelSpec))
     if model_key(model) != key:
         raise DataError(f"model {model.name} in {folder} is not the one the run started with: run again")
     load_keras()
-    return _Scorer(model.contract, from_keras(model.load(), model.contract))
+    return Scorer(model.contract, from_keras(model.load(), model.contract))
