@@ -69,7 +69,7 @@ bench: $(STAMP) ## Measure speed against the references, into firmware/build/ben
 lock: ## Write requirements.txt, the locked versions of all dependencies
 	@$(FIND_PYTHON); $$python -m venv .cache/lock
 	@.cache/lock/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@.cache/lock/bin/uv pip compile pyproject.toml --extra dask --extra gen --extra search --group dev --generate-hashes --universal \
+	@.cache/lock/bin/uv pip compile pyproject.toml --extra dask --extra gen --extra jax --extra search --group dev --generate-hashes --universal \
 		--python-version 3.11 --no-cache --no-header --quiet --output-file requirements.txt >/dev/null
 	@echo "requirements.txt written; make test now installs it."
 
