@@ -47,6 +47,15 @@ def test_file_comes_back_and_is_deterministic(tmp_path: Path) -> None:
     assert (back.process_names, back.provenance) == (toy().process_names, toy().provenance)
 
 
+def test_no_event_is_a_file_as_well(tmp_path: Path) -> None:
+    none = toy().select(np.zeros(6, dtype=bool))
+    write(tmp_path / "a.h5", none)
+    back = read(tmp_path / "a.h5")
+    assert len(back) == 0
+    assert back.collections["objects"].shape == (0, 19, 3)
+    assert (back.process_names, back.provenance) == (none.process_names, none.provenance)
+
+
 def test_only_the_asked_collections_are_read(tmp_path: Path) -> None:
     write(tmp_path / "a.h5", toy())
     assert list(read(tmp_path / "a.h5", ["objects"]).collections) == ["objects"]

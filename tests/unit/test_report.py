@@ -187,6 +187,12 @@ def test_not_a_report(tmp_path: Path) -> None:
         read_report(tmp_path / "x.json")
 
 
+def test_one_clock_is_one_clock() -> None:
+    row = budgeted(load_target("econ-t"), "rtl", "ii", 1.0, "rtl-sim", "toy")
+    assert row.note == "1 clock"
+    assert budgeted(UGT, "rtl", "ii", 1.0, "rtl-sim", "toy").note == "6 clocks"
+
+
 def test_terminal_text() -> None:
     console = Console(width=110, record=True, color_system=None, file=io.StringIO())
     found = (

@@ -18,7 +18,7 @@ from zerobias.cli.asic import GATE_EVENTS, gate_synthesis, gate_vectors
 from zerobias.errors import GateError, UnsupportedError
 from zerobias.fixed import Graph, shaped
 from zerobias.hls import vivado_files
-from zerobias.report import Design, HardwareRow, Metric, budgeted
+from zerobias.report import Design, HardwareRow, Metric, budgeted, clocks_text
 from zerobias.rtl import (
     Attempt,
     Circuit,
@@ -128,7 +128,7 @@ def rtl_rows(
         rows += _run_rows(target, design, synthesis["closed"], run)
         rows += (_gate_rows if "gates" in synthesis else _netlist_rows)(target, design, synthesis)
     else:
-        clocks = f"{found['latency']} clocks as written, registers included; its clock is not timed"
+        clocks = f"{clocks_text(found['latency'])} as written, registers included; its clock is not timed"
         rows.append(
             budgeted(target, design, "latency", found["latency"] * target.clock_ns, "estimate", clocks)
         )
@@ -144,14 +144,14 @@ def rtl_rows(
 
 
 def _run_rows(target: Target, design: Design, closed: bool, run: dict[str, Any]) -> list[HardwareRow]:
-    clocks = f"{run['latency']} clocks in simulation, registers included, {run['events']:,} events"
+    clocks = f"{clocks_text(run['latency'])} in simulation, registers included, {run['events']:,} events"
     latency = run["latency"] * target.clock_ns
     if not closed:
         latency, clocks = None, f"{clocks}; not valid: its clock is too slow"
     ii = run["ii"] * target.clock_ns / target.bx_ns
     return [
         budgeted(target, design, "latency", latency, "rtl-sim", clocks),
-        budgeted(target, design, "ii", ii, "rtl-sim", f"{run['ii']} clocks, events back to back"),
+        budgeted(target, design, "ii", ii, "rtl-sim", f"{clocks_text(run['ii'])}, events back to back"),
     ]
 
 

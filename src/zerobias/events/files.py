@@ -27,11 +27,12 @@ def write(path: Path, events: EventSet) -> None:
         file.attrs["provenance"] = json.dumps(events.provenance, sort_keys=True)
         columns = {name: getattr(events, name) for name in COLUMNS}
         for name, array in {**events.collections, **columns}.items():
-            chunk = (min(len(array), 4096) or 1, *array.shape[1:])
             file.create_dataset(
                 name,
                 data=np.ascontiguousarray(array),
-                chunks=chunk,
+                # HDF5 holds an empty dataset in chunks only if it may grow.
+                maxshape=array.shape if len(array) else (None, *array.shape[1:]),
+                chunks=(min(len(array), 4096) or 1, *array.shape[1:]),
                 compression="gzip",
                 compression_opts=9,
                 shuffle=True,

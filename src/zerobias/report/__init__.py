@@ -11,6 +11,7 @@ from zerobias.report.model import (
     Report,
     assemble,
     budgeted,
+    clocks_text,
 )
 from zerobias.report.render import render
 
@@ -23,6 +24,7 @@ __all__ = [
     "Report",
     "assemble",
     "budgeted",
+    "clocks_text",
     "page",
     "read_report",
     "render",

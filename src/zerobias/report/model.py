@@ -11,7 +11,17 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from zerobias.physics import PhysicsTable, ScoreCurves
 from zerobias.targets import Target
 
-__all__ = ["Agreement", "Design", "HardwareRow", "HeadroomRow", "Metric", "Report", "assemble", "budgeted"]
+__all__ = [
+    "Agreement",
+    "Design",
+    "HardwareRow",
+    "HeadroomRow",
+    "Metric",
+    "Report",
+    "assemble",
+    "budgeted",
+    "clocks_text",
+]
 
 Design = Literal["hls4ml", "rtl", "rtl-ports"]
 Metric = Literal["latency", "ii", "clock", "gates", "lut", "ff", "dsp", "bram"]
@@ -153,12 +163,17 @@ def budgeted(
     )
 
 
+def clocks_text(count: float) -> str:
+    """``count`` to the next whole clock, in words."""
+    return "1 clock" if round(count) == 1 else f"{count:.0f} clocks"
+
+
 def _note(target: Target, metric: Metric, value: float) -> str:
     """``value`` in the target's other units."""
     if metric == "latency":
-        return f"{value / target.clock_ns:.0f} clocks, {value / target.bx_ns:.2f} BX"
+        return f"{clocks_text(value / target.clock_ns)}, {value / target.bx_ns:.2f} BX"
     if metric == "ii":
-        return f"{value * target.clocks_per_bx:.0f} clocks"
+        return clocks_text(value * target.clocks_per_bx)
     if metric == "clock":
         return f"{1e3 / value:.0f} MHz"
     if target.capacity is None or metric == "gates":
