@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +23,7 @@ import numpy as np
 
 from zerobias.cli.build import build_firmware, reference
 from zerobias.cli.console import load_keras
-from zerobias.events import default_sample, read
+from zerobias.events import default_sample, read, write
 from zerobias.files import write_text
 from zerobias.fixed import Graph, shaped
 from zerobias.hls import run_csim
@@ -40,6 +41,12 @@ _EVENTS, _HLS4ML_EVENTS = 200_000, 20_000
 _SYNTHESIS_LIMIT_S, _SYNTHESIS_LIMIT_GB = 600.0, 8.0
 _PAIRS, _WAFERS, _EPOCH_LIMIT_S = 20_000, 50_000, 60.0
 _SCORED, _SCORING_GOALS = 1_000_000, {"axol1tl": 20e6, "cicada": 5e6}
+_FEW_EVENTS, _MANY_EVENTS = 200_000, 2_000_000
+_PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
 _CROSSINGS, _SIMULATION_GOAL = 2000, 5000.0
 
 
@@ -145,6 +152,25 @@ def measure_scoring(
     return rows + ([row(f"{model.name}: scoring", compiled, "events/s", "goal", goal)] if goal else [])
 
 
+def measure_memory(model: Model) -> dict[str, Any]:
+    """Memory of the largest process of ``zerobias score``, over a long file and over a short one."""
+    name = model.contract.spec.collection
+    sample = read(default_sample(name), [name])
+    largest = []
+    for count in (_MANY_EVENTS, _FEW_EVENTS):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "events.h5"
+            write(path, sample.select(np.zeros(count, dtype=int)))
+            program = Path(sys.executable).with_name("zerobias")
+            words = [program, "score", model.name, path, "--output", path.with_name("scores.h5")]
+            # A child's peak starts at its parent's, which is large here: a small one stands between.
+            wrapped = [sys.executable, "-c", _PEAK, *map(str, words)]
+            done = subprocess.run(wrapped, stdout=subprocess.PIPE, check=True)
+            largest.append(int(done.stdout) / 1e6)
+    title = f"{model.name}: scoring a file of {_MANY_EVENTS:,} events"
+    return row(title, largest[0], "GB", f"of {_FEW_EVENTS:,} events", largest[1])
+
+
 def measure_simulation() -> list[dict[str, Any]]:
     """Zero-bias crossings a second on one core, from a small pool made here."""
     from zerobias.simulate import load_cards, make_pool
@@ -205,6 +231,8 @@ def measured() -> Iterator[dict[str, Any]]:
     yield from measure_simulation()
     for name in model_names():
         yield from measure(find_model(name))
+    for name in _SCORING_GOALS:
+        yield measure_memory(find_model(name))
 
 
 def main() -> int:
