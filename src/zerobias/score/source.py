@@ -41,15 +41,12 @@ from zerobias.fixed import (
     Table,
 )
 from zerobias.hls import fill_template
-from zerobias.score.lanes import Lane, Statements, integer_type, literal
+from zerobias.score.lanes import CppStatements, Lane, Text, integer_type, literal
 
-__all__ = ["C_TYPES", "source"]
+__all__ = ["source"]
 
 _EVENTS = 32
 _TILE = 4
-C_TYPES = {
-    np.dtype(f"{sign}{8 * size}"): f"{sign}{8 * size}_t" for sign in ("int", "uint") for size in (1, 2, 4, 8)
-}
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class Rows:
 
     def lane(self, name: str) -> Lane:
         """The variable ``name`` with one of the values."""
-        return Lane(name, *self.interval.bounds)
+        return Lane(Text(name), *self.interval.bounds)
 
 
 Rule = Callable[["_Source", Any, list[Rows], Interval], Rows]
@@ -85,7 +82,7 @@ def _writes(*kinds: type[Op]) -> Callable[[Rule], Rule]:
 def source(contract: Contract, graph: Graph, raw: np.dtype[Any]) -> str:
     """C++ source of a library that scores raw integers (events, features) of type ``raw``.
 
-    ``raw`` is one of ``C_TYPES`` that can hold an admitted value of every feature. Raises
+    ``raw`` is one of ``STORED`` that can hold an admitted value of every feature. Raises
     ``UnsupportedError`` for a node that needs more than 64 bits and for an operation without a rule.
     """
     written = _Source()
@@ -107,7 +104,7 @@ def source(contract: Contract, graph: Graph, raw: np.dtype[Any]) -> str:
     output = rows[graph.output]
     held = np.iinfo(raw)
     values = {
-        "RAW": C_TYPES[raw],
+        "RAW": f"{raw}_t",
         "EVENTS": str(_EVENTS),
         "FEATURES": str(len(contract.features)),
         "SCORES": str(output.size),
@@ -148,14 +145,14 @@ class _Source:
         return name
 
     def each(
-        self, out: Rows, code: Statements, result: Lane, *, place: str = "i", rows: int | None = None
+        self, out: Rows, code: CppStatements, result: Lane, *, place: str = "i", rows: int | None = None
     ) -> None:
         """Row ``place`` of ``out`` is the value of ``code`` for each i below ``rows``."""
         self.body += [
             f"    for (int i = 0; i < {out.size if rows is None else rows}; i++)",
             "        for (int e = 0; e < EVENTS; e++) {",
             *(f"            {line}" for line in code.lines),
-            f"            r.{out.name}[{place}][e] = ({out.kind})({result.name});",
+            f"            r.{out.name}[{place}][e] = ({out.kind})({result.value});",
             "        }",
         ]
 
@@ -170,7 +167,7 @@ def _list(values: NDArray[Any]) -> str:
     return ", ".join(literal(int(v)) for v in values.ravel())
 
 
-def _read(code: Statements, x: Rows, place: str = "i") -> Lane:
+def _read(code: CppStatements, x: Rows, place: str = "i") -> Lane:
     """The value of row ``place`` as a variable."""
     return code.let(f"r.{x.name}[{place}][e]", *x.interval.bounds)
 
@@ -184,7 +181,7 @@ def _scaled(written: _Source, contract: Contract, interval: Interval) -> Rows:
     for number, (offset, shift, step_log2, low, high) in enumerate(groups.T.tolist()):
         features = np.flatnonzero(which.ravel() == number)
         at = f"{written.constant(features)}[i]"
-        code = Statements()
+        code = CppStatements()
         x = code.let(f"r.raw[{at}][e]", low, high).left(step_log2 + frac)
         x = code.plus(x, -(offset << (frac - contract.offset_type.frac)))
         x = code.cast(x, frac, contract.raw_type)
@@ -196,7 +193,7 @@ def _scaled(written: _Source, contract: Contract, interval: Interval) -> Rows:
 
 @_writes(Cast)
 def _cast(written: _Source, op: Cast, inputs: list[Rows], interval: Interval) -> Rows:
-    code, out = Statements(), written.rows(interval)
+    code, out = CppStatements(), written.rows(interval)
     x = _read(code, inputs[0])
     written.each(out, code, code.plain(code.cast(x, inputs[0].interval.frac, op.kind)))
     return out
@@ -204,10 +201,10 @@ def _cast(written: _Source, op: Cast, inputs: list[Rows], interval: Interval) ->
 
 @_writes(LeakyRelu)
 def _leaky_relu(written: _Source, op: LeakyRelu, inputs: list[Rows], interval: Interval) -> Rows:
-    code, out = Statements(), written.rows(interval)
+    code, out = CppStatements(), written.rows(interval)
     x = _read(code, inputs[0])
     wide = code.plain(x.left(op.shift))
-    written.each(out, code, code.let(f"{x.name} >= 0 ? {wide.name} : {x.name}", *interval.bounds))
+    written.each(out, code, code.let(f"{x.value} >= 0 ? {wide.value} : {x.value}", *interval.bounds))
     return out
 
 
@@ -215,27 +212,27 @@ def _leaky_relu(written: _Source, op: LeakyRelu, inputs: list[Rows], interval: I
 def _table(written: _Source, op: Table, inputs: list[Rows], interval: Interval) -> Rows:
     kind = integer_type(int(op.values.min()), int(op.values.max()))
     table = written.constant(op.values, kind)
-    code, out = Statements(), written.rows(interval)
+    code, out = CppStatements(), written.rows(interval)
     place = code.plus(_read(code, inputs[0]), -op.low)
-    written.each(out, code, code.let(f"{table}[{place.name}]", *interval.bounds))
+    written.each(out, code, code.let(f"{table}[{place.value}]", *interval.bounds))
     return out
 
 
 @_writes(Square, Multiply)
 def _product(written: _Source, op: Op, inputs: list[Rows], interval: Interval) -> Rows:
-    code, out = Statements(), written.rows(interval)
+    code, out = CppStatements(), written.rows(interval)
     a, b = _read(code, inputs[0]), _read(code, inputs[-1])
     kind = integer_type(*interval.bounds, 32)
-    written.each(out, code, code.let(f"({kind}){a.name} * {b.name}", *interval.bounds))
+    written.each(out, code, code.let(f"({kind}){a.value} * {b.value}", *interval.bounds))
     return out
 
 
 @_writes(Add, Subtract)
 def _added(written: _Source, op: Op, inputs: list[Rows], interval: Interval) -> Rows:
-    code, out = Statements(), written.rows(interval)
+    code, out = CppStatements(), written.rows(interval)
     terms = [code.plain(_read(code, x).left(interval.frac - x.interval.frac)) for x in inputs]
     sign = "+" if isinstance(op, Add) else "-"
-    total = f" {sign} ".join(f"({integer_type(*interval.bounds, 32)}){term.name}" for term in terms)
+    total = f" {sign} ".join(f"({integer_type(*interval.bounds, 32)}){term.value}" for term in terms)
     written.each(out, code, code.let(total, *interval.bounds))
     return out
 
@@ -246,7 +243,7 @@ def _concatenated(written: _Source, op: Op, inputs: list[Rows], interval: Interv
     places = np.arange(out.size).reshape(interval.low.shape)
     for x in inputs:
         width = x.interval.low.shape[-1]
-        code = Statements()
+        code = CppStatements()
         value = code.plain(_read(code, x).left(interval.frac - x.interval.frac))
         at = written.constant(places[..., start : start + width])
         written.each(out, code, value, place=f"{at}[i]", rows=x.size)
@@ -261,7 +258,7 @@ def _reshaped(written: _Source, op: Op, inputs: list[Rows], interval: Interval) 
 
 @_writes(Gather)
 def _gathered(written: _Source, op: Gather, inputs: list[Rows], interval: Interval) -> Rows:
-    x, code = inputs[0], Statements()
+    x, code = inputs[0], CppStatements()
     out = written.rows(interval, x.kind)
     at = written.constant(np.where(op.index < 0, x.size, op.index))
     written.each(out, code, _read(code, x, f"{at}[i]"))
@@ -300,7 +297,7 @@ def _sum_shifted(written: _Source, op: SumShift, inputs: list[Rows], interval: I
     count = x.interval.low.shape[-1]
     totals = _summed(written, op, inputs, Sum().interval(x.interval))
     places = written.buffer(totals.size, "int32_t")
-    code, out = Statements(), written.rows(interval)
+    code, out = CppStatements(), written.rows(interval)
     value = code.plain(_read(code, x).left(op.kind.frac))
     wide = integer_type(0, max(value.high, totals.interval.bounds[1]), 32)
     written.body += [
@@ -308,7 +305,7 @@ def _sum_shifted(written: _Source, op: SumShift, inputs: list[Rows], interval: I
         "        for (int e = 0; e < EVENTS; e++)",
         f"            r.{places}[i][e] = 63 - __builtin_clzll(r.{totals.name}[i][e] | 1);",
     ]
-    written.each(out, code, code.let(f"({wide}){value.name} >> r.{places}[i / {count}][e]", *interval.bounds))
+    written.each(out, code, code.let(f"({wide}){value.value} >> r.{places}[i / {count}][e]", *interval.bounds))
     return out
 
 

@@ -1,0 +1,85 @@
+"""What every fast way to score shares: stored types, the contract's errors, the check against the reference."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zerobias.contract import Contract, IntArray
+from zerobias.errors import GateError
+from zerobias.fixed import Graph, shaped
+
+__all__ = ["STORED", "Evaluator", "Run"]
+
+STORED = tuple(np.dtype(f"{sign}{8 * size}") for sign in ("int", "uint") for size in (1, 2, 4, 8))
+"""Types of raw integers that are read as they are stored."""
+
+Run = Callable[[NDArray[Any]], IntArray | None]
+"""Scores of contiguous raw integers (events, features), or None when a value is not admitted."""
+
+_CHECKED = 1000
+
+
+class Evaluator(ABC):
+    """Scores of raw integers, the same integers as the reference's, by code made once for a stored type.
+
+    The code is held against the reference on 1000 events before it is used.
+    """
+
+    name: str
+    """Who scores, as messages call it."""
+
+    def __init__(self, contract: Contract, graph: Graph) -> None:
+        self._contract, self._graph = contract, graph
+        self._made: dict[np.dtype[Any], Run] = {}
+
+    def evaluate(self, collection: NDArray[Any]) -> IntArray:
+        """Score integers (events, *score_shape) of an event array (events, ...) of raw integers.
+
+        Raises ``DataError`` as the contract's ``flatten``, ``ToolError`` when a tool is missing or fails,
+        ``UnsupportedError`` when the graph needs more than 64 bits and ``GateError`` when the code does not
+        give the reference's scores.
+        """
+        raw = np.asarray(collection)
+        count = len(self._contract.features)
+        if raw.dtype.kind not in "iu" or raw.ndim < 2 or math.prod(raw.shape[1:]) != count:
+            self._contract.flatten(raw)  # says what is wrong
+        raw = np.ascontiguousarray(raw, self._stored(raw.dtype)).reshape(len(raw), count)
+        if raw.dtype not in self._made:
+            self._made[raw.dtype] = self._checked(raw.dtype)
+        scores = self._made[raw.dtype](raw)
+        if scores is None:
+            self._contract.check(raw.astype(np.int64))
+            raise GateError(f"{self.name} refuses values that the contract admits: report this")
+        return scores
+
+    @abstractmethod
+    def _make(self, kind: np.dtype[Any]) -> tuple[Run, str]:
+        """The code for raw integers stored as ``kind``, and what to do when it is wrong."""
+
+    def _stored(self, kind: np.dtype[Any]) -> np.dtype[Any]:
+        """Type in which the code reads values stored as ``kind``."""
+        if kind in STORED:
+            held = np.iinfo(kind)
+            if self._contract.low.max() <= held.max and self._contract.high.min() >= held.min:
+                return kind
+        return np.dtype(np.int64)
+
+    def _checked(self, kind: np.dtype[Any]) -> Run:
+        run, remedy = self._make(kind)
+        held = np.iinfo(kind)
+        low, high = np.maximum(self._contract.low, held.min), np.minimum(self._contract.high, held.max)
+        rng = np.random.default_rng(0)
+        raw = rng.integers(low, high, (_CHECKED, len(low)), endpoint=True)
+        corners = rng.integers(0, 2, (_CHECKED // 4, len(low))) == 1
+        raw[: len(corners)] = np.where(corners, high, low)
+        expected = self._graph.evaluate(shaped(self._contract, self._graph, raw))
+        found = run(raw.astype(kind))
+        if found is None or not np.array_equal(found, expected):
+            raise GateError(f"{self.name} does not give the reference's scores: {remedy}")
+        return run
