@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +32,10 @@ def score(
             "--chunks", help="Keep finished chunks in this folder; default: until the end.", file_okay=False
         ),
     ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "gpu"],
+        typer.Option("--device", help="Where to score; auto: on a GPU if JAX sees one. Scores are the same."),
+    ] = "auto",
     models: ModelsFolder = None,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +45,8 @@ def score(
     from zerobias.score import score_files
 
     with bars("score") as progress, runner(executor, workers, scheduler) as run:
-        made = score_files(model, files, output, folder=folder, run=run, progress=partial(progress, "score"))
+        step = partial(progress, "score")
+        made = score_files(model, files, output, folder=folder, device=device, run=run, progress=step)
     events = sum(file.events for file in made.files)
     emit(
         {"path": str(output), "events": events, **asdict(made)},

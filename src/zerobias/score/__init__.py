@@ -3,6 +3,15 @@
 from zerobias.score.chunks import model_key, score_chunk
 from zerobias.score.compiled import CompiledGraph
 from zerobias.score.score import FORMAT, Scored, score_files
-from zerobias.score.scorer import Scorer
+from zerobias.score.scorer import Device, Scorer
 
-__all__ = ["FORMAT", "CompiledGraph", "Scored", "Scorer", "model_key", "score_chunk", "score_files"]
+__all__ = [
+    "FORMAT",
+    "CompiledGraph",
+    "Device",
+    "Scored",
+    "Scorer",
+    "model_key",
+    "score_chunk",
+    "score_files",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from zerobias.errors import DataError
 from zerobias.events import file_digest, read
 from zerobias.files import tree_digest
 from zerobias.fixed import from_keras
-from zerobias.score.scorer import Scorer
+from zerobias.score.scorer import Device, Scorer
 from zerobias.specs import load_toml
 from zerobias.zoo import Model, ModelSpec, digest, load_keras, read_weights
 
-__all__ = ["model_key", "score_chunk"]
+__all__ = ["DEVICE", "model_key", "score_chunk"]
+
+DEVICE = "device"
+"""File in the folder of the chunks: where to score. It is no part of the specs: the scores are the same."""
 
 
 def model_key(model: Model) -> str:
@@ -42,7 +46,7 @@ def score_chunk(spec: dict[str, Any], path: Path) -> None:
     Raises ``DataError`` when an event is damaged or outside the contract's ranges, and when the model is no
     longer the one that ``key`` names.
     """
-    scorer = _scorer(spec["model"], spec["key"])
+    scorer = _scorer(spec["model"], spec["key"], (path.parents[1] / DEVICE).read_text(encoding="utf-8"))
     file, start = Path(spec["file"]), spec["start"]
     events = read(file, [scorer.contract.spec.collection], start=start, stop=spec["stop"])
     try:
@@ -64,10 +68,11 @@ def score_chunk(spec: dict[str, Any], path: Path) -> None:
 
 
 @lru_cache(maxsize=1)
-def _scorer(folder: str, key: str) -> Scorer:
+def _scorer(folder: str, key: str, device: Device) -> Scorer:
     """Built once a process: loading the network takes longer than a chunk."""
     model = Model(Path(folder), load_toml(Path(folder) / "model.toml", ModelSpec))
     if model_key(model) != key:
         raise DataError(f"model {model.name} in {folder} is not the one the run started with: run again")
     load_keras()
-    return Scorer(model.contract, from_keras(model.load(), model.contract))
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # other workers use the GPU too
+    return Scorer(model.contract, from_keras(model.load(), model.contract), device)

@@ -22,9 +22,9 @@ from zerobias.score.evaluator import Evaluator, Run
 from zerobias.score.source import source
 from zerobias.shelves import build_root
 
-__all__ = ["CompiledGraph"]
+__all__ = ["FLAGS", "CompiledGraph"]
 
-_FLAGS = ("-std=c++17", "-O3", "-march=native", "-fwrapv")
+FLAGS = ("-std=c++17", "-O3", "-march=native", "-fwrapv")
 _SECONDS = 900.0
 _PART = 4096
 
@@ -77,10 +77,8 @@ def _build(text: str, folder: Path) -> Path:
     log = folder / f"{os.getpid()}.log"
     remedy = "compiled scoring needs a C++17 compiler, install the package g++"
     # What the compiler defines names its version and the processor's instruction sets.
-    run_tool(
-        ["g++", *_FLAGS, "-dM", "-E", "-x", "c++", "-"], cwd=folder, log=log, timeout_s=60, remedy=remedy
-    )
-    state = hashlib.sha256(repr(_FLAGS).encode() + log.read_bytes() + text.encode())
+    run_tool(["g++", *FLAGS, "-dM", "-E", "-x", "c++", "-"], cwd=folder, log=log, timeout_s=60, remedy=remedy)
+    state = hashlib.sha256(repr(FLAGS).encode() + log.read_bytes() + text.encode())
     log.unlink()
     path = folder / f"{state.hexdigest()[:24]}.so"
     if not path.is_file():
@@ -88,7 +86,7 @@ def _build(text: str, folder: Path) -> Path:
         write_text(code, text)
         with replacing(path) as temporary:
             run_tool(
-                ["g++", *_FLAGS, "-shared", "-fPIC", "-w", str(code), "-o", str(temporary)],
+                ["g++", *FLAGS, "-shared", "-fPIC", "-w", str(code), "-o", str(temporary)],
                 cwd=folder,
                 log=path.with_suffix(".log"),
                 timeout_s=_SECONDS,

@@ -1,4 +1,4 @@
-"""What every fast way to score shares: stored types, the contract's errors, the check against the reference."""
+"""What every fast way to score shares: stored types, errors, the check against the reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from zerobias.contract import Contract, IntArray
 from zerobias.errors import GateError
 from zerobias.fixed import Graph, shaped
 
-__all__ = ["STORED", "Evaluator", "Run"]
+__all__ = ["STORED", "Evaluator", "Run", "admitted"]
 
 STORED = tuple(np.dtype(f"{sign}{8 * size}") for sign in ("int", "uint") for size in (1, 2, 4, 8))
 """Types of raw integers that are read as they are stored."""
@@ -23,6 +23,13 @@ Run = Callable[[NDArray[Any]], IntArray | None]
 """Scores of contiguous raw integers (events, features), or None when a value is not admitted."""
 
 _CHECKED = 1000
+
+
+def admitted(contract: Contract, kind: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Smallest and largest raw integer of each feature that the contract admits and ``kind`` holds."""
+    held = np.iinfo(kind)
+    low, high = contract.low.astype(object), contract.high.astype(object)
+    return np.maximum(low, held.min).astype(kind), np.minimum(high, held.max).astype(kind)
 
 
 class Evaluator(ABC):
@@ -72,14 +79,13 @@ class Evaluator(ABC):
 
     def _checked(self, kind: np.dtype[Any]) -> Run:
         run, remedy = self._make(kind)
-        held = np.iinfo(kind)
-        low, high = np.maximum(self._contract.low, held.min), np.minimum(self._contract.high, held.max)
+        low, high = admitted(self._contract, kind)
         rng = np.random.default_rng(0)
-        raw = rng.integers(low, high, (_CHECKED, len(low)), endpoint=True)
+        raw = rng.integers(low, high, (_CHECKED, len(low)), kind.type, endpoint=True)
         corners = rng.integers(0, 2, (_CHECKED // 4, len(low))) == 1
         raw[: len(corners)] = np.where(corners, high, low)
-        expected = self._graph.evaluate(shaped(self._contract, self._graph, raw))
-        found = run(raw.astype(kind))
+        expected = self._graph.evaluate(shaped(self._contract, self._graph, raw.astype(np.int64)))
+        found = run(raw)
         if found is None or not np.array_equal(found, expected):
             raise GateError(f"{self.name} does not give the reference's scores: {remedy}")
         return run

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from zerobias.errors import DataError
 from zerobias.events import chunks, file_digest, stamp
 from zerobias.executor import Run, run_chunks
-from zerobias.files import replacing
-from zerobias.score.chunks import model_key, score_chunk
+from zerobias.files import replacing, write_text
+from zerobias.score.chunks import DEVICE, model_key, score_chunk
+from zerobias.score.scorer import Device
 from zerobias.zoo import Model, digest, read_weights
 
 __all__ = ["FORMAT", "Scored", "ScoredFile", "score_files"]
@@ -62,6 +63,7 @@ def score_files(
     output: Path,
     *,
     folder: Path | None = None,
+    device: Device = "auto",
     run: Run = run_chunks,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
@@ -73,9 +75,11 @@ def score_files(
     beside it.
 
     Finished chunks lie in ``folder``, which is kept; without one they lie in ``output``.chunks until the
-    file is written. ``run``: where the chunks are made. Raises ``DataError`` when a file is given twice, is
-    damaged, holds no events, lacks the model's collection or has values outside its contract, and when
-    files with and without weights are mixed.
+    file is written. ``run``: where the chunks are made. ``device``: as :class:`Scorer`'s.
+
+    Raises ``DataError`` when a file is given twice, is damaged, holds no events, lacks the model's
+    collection or has values outside its contract, and when files with and without weights are mixed, and
+    ``ToolError`` when there is no such device.
     """
     found = [chunks(path, _EVENTS, [model.contract.spec.collection]) for path in files]
     twice = {path for path in files if [p.resolve() for p in files].count(path.resolve()) > 1}
@@ -101,6 +105,7 @@ def score_files(
     ]
     place = folder or output.with_name(f"{output.name}.chunks")
     names = [f"scores-{_sha256(spec)[:12]}.npz" for spec in specs]
+    write_text(place / DEVICE, device)
     paths = run(score_chunk, specs, place, names=names, progress=progress)
     result = _merge(model, tuple(scored), paths, output)
     stamp(output)
@@ -108,6 +113,7 @@ def score_files(
         for path in paths:
             path.unlink()
             path.with_name(f"{path.name}.json").unlink()
+        (place / DEVICE).unlink(missing_ok=True)
         with suppress(OSError):  # holds files of another run
             place.rmdir()
     return result

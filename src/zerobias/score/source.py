@@ -41,6 +41,7 @@ from zerobias.fixed import (
     Table,
 )
 from zerobias.hls import fill_template
+from zerobias.score.evaluator import admitted
 from zerobias.score.lanes import CppStatements, Lane, Text, integer_type, literal
 
 __all__ = ["source"]
@@ -102,14 +103,14 @@ def source(contract: Contract, graph: Graph, raw: np.dtype[Any]) -> str:
         except UnsupportedError as error:
             raise UnsupportedError(f"node {node.name}: {error}") from None
     output = rows[graph.output]
-    held = np.iinfo(raw)
+    low, high = admitted(contract, raw)
     values = {
         "RAW": f"{raw}_t",
         "EVENTS": str(_EVENTS),
         "FEATURES": str(len(contract.features)),
         "SCORES": str(output.size),
-        "LOW": _list(np.maximum(contract.low, held.min)),
-        "HIGH": _list(np.minimum(contract.high, held.max)),
+        "LOW": _list(low),
+        "HIGH": _list(high),
         "CONSTANTS": "\n".join(written.constants),
         "ROWS": "\n".join(written.buffers),
         "BODY": "\n".join(written.body),
@@ -305,7 +306,8 @@ def _sum_shifted(written: _Source, op: SumShift, inputs: list[Rows], interval: I
         "        for (int e = 0; e < EVENTS; e++)",
         f"            r.{places}[i][e] = 63 - __builtin_clzll(r.{totals.name}[i][e] | 1);",
     ]
-    written.each(out, code, code.let(f"({wide}){value.value} >> r.{places}[i / {count}][e]", *interval.bounds))
+    shifted = f"({wide}){value.value} >> r.{places}[i / {count}][e]"
+    written.each(out, code, code.let(shifted, *interval.bounds))
     return out
 
 
