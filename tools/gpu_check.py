@@ -19,10 +19,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from zerobias.contract import Contract
+    from zerobias.fixed import Graph
 
 __all__ = ["main"]
 
@@ -34,32 +38,34 @@ _GRID = [(8, 1 << 25), (8, 1 << 24), (8, 1 << 26), (4, 1 << 25), (16, 1 << 25)]
 
 def pack(folder: Path, names: list[str]) -> None:
     """Write all that ``run`` needs of the models, as their sample stores the events."""
-    from zerobias.cli.console import load_keras
     from zerobias.events import default_sample, read
-    from zerobias.files import write_text
     from zerobias.fixed import from_keras
-    from zerobias.score.compiled import FLAGS
-    from zerobias.score.device import exported
-    from zerobias.score.source import source
-    from zerobias.zoo import find_model, model_names
+    from zerobias.zoo import find_model, load_keras, model_names
 
     load_keras()
-    folder.mkdir(parents=True, exist_ok=True)
     for name in names or model_names():
         model = find_model(name)
         contract, graph = model.contract, from_keras(model.load(), model.contract)
         collection = contract.spec.collection
         kind = read(default_sample(collection)).collections[collection].dtype
-        (folder / f"{name}.jax").write_bytes(exported(contract, graph, kind))
-        write_text(folder / f"{name}.cpp", source(contract, graph, kind))
-        about = {
-            "kind": str(kind),
-            "low": contract.low.tolist(),
-            "high": contract.high.tolist(),
-            "scores": graph.score_shape,
-            "flags": FLAGS,
-        }
-        write_text(folder / f"{name}.json", json.dumps(about) + "\n")
+        pack_graph(folder, name, contract, graph, kind)
+
+
+def pack_graph(folder: Path, name: str, contract: Contract, graph: Graph, kind: np.dtype[Any]) -> None:
+    """Write the files of one graph for events stored as ``kind``."""
+    from zerobias.files import write_text
+    from zerobias.score.compiled import FLAGS
+    from zerobias.score.device import exported
+    from zerobias.score.evaluator import admitted
+    from zerobias.score.source import source
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.jax").write_bytes(exported(contract, graph, kind))
+    write_text(folder / f"{name}.cpp", source(contract, graph, kind))
+    low, high = admitted(contract, kind)
+    about = {"kind": str(kind), "low": low.tolist(), "high": high.tolist()}
+    about |= {"scores": graph.score_shape, "flags": FLAGS}
+    write_text(folder / f"{name}.json", json.dumps(about) + "\n")
 
 
 class Case:

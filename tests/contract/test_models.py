@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from zerobias.events import default_sample, read
 from zerobias.fixed import Dense, Graph, from_keras, shaped
 from zerobias.release import INDEX, check_files, index_text
 from zerobias.score import CompiledGraph
+from zerobias.score.device import XlaGraph
 from zerobias.verify import extreme_events, golden_inputs, keras_implementation, read_golden
 from zerobias.zoo import Model, collect_weights, digest, find_model, model_names, read_weights
 
@@ -88,16 +90,17 @@ def test_golden_sees_every_layer(model: Model) -> None:
     np.testing.assert_array_equal(graph.evaluate(inputs), golden.score)
 
 
-def test_compiled_scores_are_the_references(model: Model, tmp_path: Path) -> None:
+def test_fast_scores_are_the_references(model: Model, tmp_path: Path) -> None:
     """Golden events as they are stored, borders of the contract and random events."""
     golden = read_golden(model.folder / "golden" / "golden.npz")
     graph = graph_of(model)
     stored = read(default_sample(model.contract.spec.collection)).collections[model.contract.spec.collection]
     raw = np.concatenate([golden.raw, extreme_events(model.contract, corners=1000, random=4000)])
-    np.testing.assert_array_equal(
-        CompiledGraph(model.contract, graph, tmp_path).evaluate(raw.astype(stored.dtype)),
-        graph.evaluate(shaped(model.contract, graph, raw)),
-    )
+    expected = graph.evaluate(shaped(model.contract, graph, raw))
+    made = CompiledGraph(model.contract, graph, tmp_path)
+    np.testing.assert_array_equal(made.evaluate(raw.astype(stored.dtype)), expected)
+    through_xla = XlaGraph(model.contract, graph, jax.devices("cpu")[0])
+    np.testing.assert_array_equal(through_xla.evaluate(raw.astype(stored.dtype)), expected)
 
 
 def test_emulator_library_can_be_written(model: Model, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from zerobias.errors import DataError
 from zerobias.events import EventSet, checked_sample, file_digest, read, write
 from zerobias.executor import Run, dask_cluster, run_chunks
 from zerobias.fixed import shaped
-from zerobias.score import FORMAT, score_files
+from zerobias.score import FORMAT, chunks, score_files
 from zerobias.score import score as module
 from zerobias.zoo import Model, digest, find_model, read_weights, write_weights
 
@@ -168,7 +168,7 @@ def test_killed_workers_change_nothing_and_a_second_run_resumes(
     assert len(killed) == 1
     assert (tmp_path / "two.h5").read_bytes() == (tmp_path / "serial.h5").read_bytes()
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
-    assert len(before) == 2 * 4
+    assert len(before) == 2 * 4 + 1  # file and manifest of each, and where to score
     sorted(folder.glob("*.npz"))[0].unlink()
     score_files(tiny, [sample], tmp_path / "again.h5", folder=folder, run=here)
     assert (tmp_path / "again.h5").read_bytes() == (tmp_path / "serial.h5").read_bytes()
@@ -330,6 +330,38 @@ def test_no_weights(shelf_with_tiny: Path, sample: Path, tmp_path: Path) -> None
     model.weights_path("quantised").unlink()
     with pytest.raises(DataError, match="no weights at"):
         score_files(model, [sample], tmp_path / "out.h5")
+
+
+def test_the_device_is_told_to_workers_and_changes_no_chunk(
+    tiny: Model, sample: Path, here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    made = chunks.Scorer
+    monkeypatch.setattr(chunks, "Scorer", lambda *given: asked.append(given[2]) or made(*given[:2], "cpu"))
+    chunks._scorer.cache_clear()
+    folder = tmp_path / "chunks"
+    for device in ("gpu", "cpu"):
+        score_files(tiny, [sample], tmp_path / f"{device}.h5", folder=folder, device=device, run=here)
+    chunks._scorer.cache_clear()
+    assert asked == ["gpu"]
+    assert (tmp_path / "gpu.h5").read_bytes() == (tmp_path / "cpu.h5").read_bytes()
+
+
+def test_no_gpu(
+    shelf_with_tiny: Path, sample: Path, here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, not in a worker that has to load Keras."""
+
+    def make(*given: Any, **more: Any) -> Any:
+        return score_files(*given, **more | {"run": here})
+
+    monkeypatch.setattr("zerobias.score.score_files", make)
+    chunks._scorer.cache_clear()
+    words = ["score", "tiny", sample, "--models", shelf_with_tiny, "--output", tmp_path / "out.h5"]
+    result = CliRunner().invoke(app, [str(w) for w in (*words, "--device", "gpu")])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "sees no GPU: install its CUDA plugin" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out.h5").exists()
 
 
 def test_the_command(tiny: Model, shelf_with_tiny: Path, sample: Path, here: Run, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = ["load_keras"]
@@ -20,11 +20,13 @@ def load_keras(threads: int | None = None) -> None:
         os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["TF_NUM_INTEROP_THREADS"] = str(threads)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     with _silent_stderr():
         import tensorflow as tf
 
+        if "CUDA_VISIBLE_DEVICES" not in os.environ:  # Keras leaves GPUs alone; JAX may still use them
+            with suppress(RuntimeError):  # TensorFlow is in use already
+                tf.config.set_visible_devices([], "GPU")
         tf.constant(0)
 
 
