@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zerobias.cli.build import build_firmware, reference
 from zerobias.cli.console import load_keras
@@ -47,6 +48,7 @@ import resource, subprocess, sys
 subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
+_SCORED_ON_GPU, _GPU_GOALS = 20_000_000, {"axol1tl": 400e6, "cicada": 90e6}
 _CROSSINGS, _SIMULATION_GOAL = 2000, 5000.0
 
 
@@ -149,7 +151,26 @@ def measure_scoring(
     }
     rows = [row(f"{model.name}: scoring", compiled, "events/s", *each) for each in slower.items()]
     goal = _SCORING_GOALS.get(model.name)
-    return rows + ([row(f"{model.name}: scoring", compiled, "events/s", "goal", goal)] if goal else [])
+    rows += [row(f"{model.name}: scoring", compiled, "events/s", "goal", goal)] if goal else []
+    return rows + measure_xla(model, graph, events, compiled)
+
+
+def measure_xla(model: Model, graph: Graph, events: NDArray[Any], compiled: float) -> list[dict[str, Any]]:
+    """Scoring through XLA on JAX's first device, against compiled scoring; on a GPU, the goals of one."""
+    import jax
+
+    from zerobias.score.device import XlaGraph
+
+    device = jax.devices()[0]
+    on_gpu = device.platform == "gpu"
+    events = np.resize(events, (_SCORED_ON_GPU if on_gpu else _EVENTS, events.shape[1]))
+    made = XlaGraph(model.contract, graph, device)
+    made.evaluate(events)  # compiles
+    speed = best_rate(lambda: made.evaluate(events), len(events))
+    name = f"{model.name}: scoring through XLA, {device.device_kind}"
+    goal = _GPU_GOALS.get(model.name) if on_gpu else None
+    rows = [row(name, speed, "events/s", "machine code", compiled)]
+    return rows + ([row(name, speed, "events/s", "goal", goal)] if goal else [])
 
 
 def measure_memory(model: Model) -> dict[str, Any]:

@@ -47,6 +47,7 @@ _OPTIONAL_PACKAGES = {
         "in about an hour",
     ),
     "distributed": ("scale-out with Dask", "pip install 'zerobias[dask]'"),
+    "jax": ("scoring on a GPU", "pip install 'zerobias[jax]' 'jax[cuda13]'"),
     "pyosys": ("resource counts by synthesis", "pip install pyosys"),
 }
 
