@@ -151,7 +151,7 @@ def test_every_stored_type(kind: str, head: tuple[Contract, Graph]) -> None:
 
 def test_any_number_of_events(head: tuple[Contract, Graph], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing, less than a chunk, several chunks and a rest; from memory in any order."""
-    monkeypatch.setattr(stream, "CHUNK_BYTES", {"cpu": 2048 * 60})
+    monkeypatch.setattr(stream, "_CPU_CHUNK_BYTES", 2048 * 60)
     contract, graph = head
     made = XlaGraph(contract, graph, CPU)
     for count in (0, 1, 1025, 20_001):

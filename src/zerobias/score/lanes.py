@@ -62,7 +62,7 @@ class Statements(ABC):
 
     @abstractmethod
     def wide(self, x: Lane, low: int, high: int) -> Any:
-        """The value of ``x`` in a type, of 32 bits or more, that holds [low, high] too."""
+        """The value of ``x``, perhaps wrapped, in a type of 32 bits or more that holds [low, high]."""
 
     @abstractmethod
     def at_least(self, x: Lane, bound: int) -> Any:

@@ -13,12 +13,10 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHUNK_BYTES", "IN_FLIGHT", "Stream"]
+__all__ = ["Stream"]
 
-CHUNK_BYTES = {"cpu": 1 << 18}
-"""Raw integers of a chunk by platform: on a processor they stay in its cache."""
-_CHUNK_BYTES = 1 << 25
-IN_FLIGHT = 8
+_CHUNK_BYTES, _CPU_CHUNK_BYTES = 1 << 25, 1 << 18  # a processor keeps them in its cache
+_IN_FLIGHT = 8
 _LEAST = 1024
 
 
@@ -28,9 +26,8 @@ class Stream:
     ``function``: raw integers (events, features) of type ``kind`` -> scores (events, ...) and whether all
     values are admitted. It is compiled once a number of events; these are powers of two.
 
-    Each of ``in_flight`` threads takes its chunk through copy, computation and copy back, so that these
-    overlap; copies to page-locked memory, which a graphics processor reads at the full speed of the bus,
-    run in as many threads.
+    Each of ``in_flight`` threads takes its chunk through copy, computation and copy back, so that those of
+    different chunks overlap.
     """
 
     def __init__(
@@ -39,12 +36,13 @@ class Stream:
         features: int,
         kind: np.dtype[Any],
         device: Any,
-        in_flight: int = IN_FLIGHT,
+        in_flight: int = _IN_FLIGHT,
         chunk_bytes: int | None = None,
     ) -> None:
         self._function, self._features, self._kind, self._device = function, features, kind, device
         self._in_flight = in_flight
-        most = (chunk_bytes or CHUNK_BYTES.get(device.platform, _CHUNK_BYTES)) // (features * kind.itemsize)
+        usual = _CPU_CHUNK_BYTES if device.platform == "cpu" else _CHUNK_BYTES
+        most = (chunk_bytes or usual) // (features * kind.itemsize)
         self._most = max(1 << max(most, 1).bit_length() - 1, _LEAST)
         self._compiled: dict[int, Any] = {}
 

@@ -77,7 +77,7 @@ class _Arrays(Statements):
         return Lane(value.astype(_kind(low, high)), low, high)
 
     def wide(self, x: Lane, low: int, high: int) -> Array:
-        return x.value.astype(_kind(min(x.low, low), max(x.high, high)))
+        return x.value.astype(_kind(low, high))
 
     def at_least(self, x: Lane, bound: int) -> Array:
         return jnp.maximum(x.value, bound)
