@@ -43,7 +43,7 @@ def same(contract: Contract, graph: Graph, kind: str) -> None:
     raw = extreme_events(contract, corners=250, random=1000)
     raw = np.clip(raw, *(end.astype(np.int64) for end in admitted(contract, np.dtype(kind))))
     expected = graph.evaluate(shaped(contract, graph, raw))
-    assert len(np.unique(expected)) > 100, "a constant score proves nothing"
+    assert len(np.unique(expected, axis=0)) > 100, "a constant score proves nothing"
     np.testing.assert_array_equal(XlaGraph(contract, graph, CPU).evaluate(raw.astype(kind)), expected)
 
 
