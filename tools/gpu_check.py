@@ -173,17 +173,21 @@ def rates(case: Case, gigabytes: float) -> Iterator[tuple[str, float]]:
     step = min(1 << 18, events)
     function = case.stream().compiled(step)
     here = jax.device_put(raw[:step], case.device)
-    yield "on the device", rate(lambda: jax.block_until_ready([function(here) for _ in range(20)]), 20 * step)
+
+    def computed() -> None:
+        jax.block_until_ready([function(here) for _ in range(events // step)])
+
+    yield "on the device", rate(computed, events // step * step)
     locked, near = (
         jax.sharding.SingleDeviceSharding(case.device, memory_kind=kind) for kind in ("pinned_host", "device")
     )
     chunks = [jax.device_put(raw[at : at + step], locked) for at in range(0, events - step + 1, step)]
 
-    def one(chunk: Any) -> None:
+    def fetched(chunk: Any) -> None:
         np.asarray(function(jax.device_put(chunk, near))[0])
 
     with ThreadPoolExecutor(8) as pool:
-        yield "from page-locked memory", rate(lambda: list(pool.map(one, chunks)), step * len(chunks))
+        yield "from page-locked memory", rate(lambda: list(pool.map(fetched, chunks)), step * len(chunks))
 
 
 def run(folder: Path, names: list[str], events: int, gigabytes: float, platform: str) -> None:
