@@ -50,6 +50,13 @@ def test_range_check_names_event_and_feature() -> None:
         Contract(v4()).flatten(events)
 
 
+def test_large_unsigned_values_do_not_wrap_into_the_range() -> None:
+    events = np.zeros((1, 19, 3), dtype=np.uint64)
+    events[0, 9, 1] = 2**64 - 1  # as int64: eta -1, which is allowed
+    with pytest.raises(DataError, match=r"feature jet1.eta: raw value 18446744073709551615 is outside"):
+        Contract(v4()).flatten(events)
+
+
 @pytest.mark.parametrize("bad", [np.zeros((3, 56), dtype=int), np.zeros((3, 19, 3)), np.zeros(57, dtype=int)])
 def test_shape_and_type_are_checked(bad: np.ndarray) -> None:
     with pytest.raises(DataError, match="integers"):

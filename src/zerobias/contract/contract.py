@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,7 +90,7 @@ class Contract:
         """Right shift of each feature (negative = left), shape (features,)."""
         return np.array([f.shift for f in self.features], dtype=np.int64)
 
-    def flatten(self, collection: NDArray[np.generic]) -> IntArray:
+    def flatten(self, collection: NDArray[Any]) -> IntArray:
         """Event array (events, ...) -> raw integers (events, features), C order.
 
         Raises ``DataError`` when the shape does not fit or a value is out of its declared range.
@@ -101,12 +102,13 @@ class Contract:
                 f"collection {self.spec.collection!r} has shape {raw.shape} and type {raw.dtype}: "
                 f"the contract needs (events, {count}) integers"
             )
-        flat = raw.reshape(len(raw), count).astype(np.int64)
+        flat = raw.reshape(len(raw), count)
         self.check(flat)
-        return flat
+        return flat.astype(np.int64)
 
-    def check(self, raw: IntArray) -> None:
-        """Raise ``DataError`` naming the first event and feature out of the declared range."""
+    def check(self, raw: NDArray[Any]) -> None:
+        """Raise ``DataError`` naming the first event and feature of ``raw`` (events, features), integers of
+        any type, out of the declared range."""
         bad = (raw < self.low) | (raw > self.high)
         if bad.any():
             event, index = (int(v) for v in np.argwhere(bad)[0])

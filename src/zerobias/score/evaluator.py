@@ -61,7 +61,7 @@ class Evaluator(ABC):
             self._made[raw.dtype] = self._checked(raw.dtype)
         scores = self._made[raw.dtype](raw)
         if scores is None:
-            self._contract.check(raw.astype(np.int64))
+            self._contract.check(raw)
             raise GateError(f"{self.name} refuses values that the contract admits: report this")
         return scores
 
