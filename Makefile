@@ -7,7 +7,7 @@ override DESIGN := $(value DESIGN)
 export MODEL TARGET DESIGN
 
 .DEFAULT_GOAL := help
-.PHONY: bench help setup doctor firmware emulator release notebooks train golden pareto simulate test test-long lint lock clean need-model
+.PHONY: bench docs help setup doctor firmware emulator release notebooks train golden pareto simulate test test-long lint lock clean need-model
 
 STAMP := .venv/.stamp
 BIN := .venv/bin
@@ -50,6 +50,10 @@ simulate: $(STAMP) ## Make the sample of simulated events
 notebooks: $(STAMP) ## Execute the notebooks and store what they show
 	@$(BIN)/python tools/notebooks.py
 
+docs: $(STAMP) ## Write the documentation as a site, into docs/_build/html
+	@$(BIN)/python -m sphinx -qEWn --keep-going -b html -c docs -d docs/_build/doctrees . docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 test: lint ## Run the checks of `make lint`, then the tests
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
@@ -74,7 +78,7 @@ lock: ## Write requirements.txt, the locked versions of all dependencies
 	@echo "requirements.txt written; make test now installs it."
 
 clean: ## Remove build outputs and caches (.venv stays)
-	@rm -rf firmware/build dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf firmware/build docs/_build docs/reference/api dist .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src tests tools models -name __pycache__ -type d -prune -exec rm -rf {} +
 
 need-model:

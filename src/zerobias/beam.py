@@ -17,7 +17,9 @@ class Beam(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bunches: int = Field(default=2760, gt=0)
+    """Colliding bunches."""
     revolution_hz: float = Field(default=11245.5, gt=0, allow_inf_nan=False)
+    """Revolutions of a bunch in a second."""
 
     @property
     def crossings_khz(self) -> float:

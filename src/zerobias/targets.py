@@ -22,43 +22,58 @@ class Capacity(_Spec):
     """What the chip has."""
 
     lut: int = Field(gt=0)
+    """LUT sites."""
     ff: int = Field(gt=0)
+    """Registers."""
     dsp: int = Field(gt=0)
+    """Multiplier cells (DSP48)."""
     bram36: int = Field(gt=0)
+    """Block RAMs of 36 kbit."""
 
 
 class Ceilings(_Spec):
-    """Upper limits; an absent one is not checked. ``*_percent`` are shares of the chip's capacity."""
+    """Upper limits; an absent one is not checked. Shares are of the chip's capacity."""
 
     latency_ns: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Latency in ns, input and output registers included."""
     ii_bx: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Initiation interval in bunch crossings."""
     lut_percent: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Share of the LUT sites in percent."""
     ff_percent: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Share of the registers in percent."""
     dsp_percent: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Share of the DSPs in percent; 0: none may be used."""
     bram_percent: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Share of the block RAMs in percent; 0: none may be used."""
 
 
 class Target(_Spec):
-    """A board with its part, clock and ceilings; ``source`` says where the figures are from.
-
-    ``cell_delay`` is the delay of the part's logic cells over those of Artix-7, speed grade -1, for static
-    timing (:mod:`zerobias.rtl.arcs`).
-    ``capacity`` is None for an ASIC, which is as large as its design: ``part`` is then the FPGA that stands
-    for it in estimates of LUT and of the clock, and netlists are of generic gates.
-    ``reprogrammable``: new weights need no new circuit, so a design with weights as ports is made too.
-    """
+    """A board with its part, clock and ceilings."""
 
     name: str
+    """The file's name."""
     description: str
+    """The board and what it is for, in one line."""
     board: str
+    """Name of the board."""
     part: str
+    """The vendor's name of the chip with package and speed grade, as the tools take it; for an ASIC the FPGA
+    that stands for it in estimates of LUT and of the clock."""
     clock_mhz: float = Field(gt=0)
+    """Clock of the logic in MHz."""
     bx_ns: float = Field(default=25.0, gt=0)
+    """Length of a bunch crossing in ns."""
     cell_delay: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Delay of the part's logic cells over those of Artix-7, speed grade -1, for static timing."""
     capacity: Capacity | None = None
+    """What the chip has; none: an ASIC, as large as its design, whose netlists are of generic gates."""
     reprogrammable: bool = False
+    """Whether new weights must need no new circuit: then a design with weights as ports is made too."""
     ceilings: Ceilings
+    """Upper limits."""
     source: str
+    """Where the figures are from, and which are the project's own."""
 
     @model_validator(mode="after")
     def _shares_are_of_something(self) -> Self:

@@ -19,6 +19,7 @@ from zerobias.errors import SpecError
 __all__ = ["FixedType", "IntArray"]
 
 IntArray = NDArray[np.int64]
+"""An array of integers."""
 
 _ROUNDING = ("TRN", "RND", "RND_CONV")
 _OVERFLOW = ("WRAP", "SAT", "SAT_SYM")

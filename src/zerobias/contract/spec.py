@@ -35,23 +35,28 @@ class _Spec(BaseModel):
 
 
 class FieldSpec(_Spec):
-    """One quantity of an object, e.g. the transverse momentum of a jet.
-
-    ``lsb`` and ``unit`` say what one count means physically; ``step`` (a power of two) is what one
-    count is worth in the network's input vector. ``offset`` (in units of the input vector) and
-    ``shift`` (power of two, negative = left shift) have one entry, or one entry an object.
-    """
+    """One quantity of an object, e.g. the transverse momentum of a jet."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """The quantity, e.g. ``pt``."""
     width: int = Field(ge=1, le=20)
+    """Bits of the raw integer."""
     signed: bool = False
+    """Whether it is in two's complement."""
     minimum: int | None = None
+    """Smallest allowed raw integer; none: that of ``width`` bits. Events below are refused."""
     maximum: int | None = None
+    """Largest allowed raw integer; none: that of ``width`` bits. Events above are refused."""
     lsb: float = Field(gt=0)
+    """What one count means, in ``unit``."""
     unit: str
+    """Physical unit of ``lsb``."""
     step: float = Field(default=1.0, gt=0)
+    """What one count is worth in the network's input vector, a power of two."""
     offset: tuple[float, ...] = (0.0,)
+    """Subtracted, in units of the input vector: one entry, or one an object."""
     shift: tuple[int, ...] = (0,)
+    """Then shifted right by so many bits (negative: left): one entry, or one an object."""
 
     @model_validator(mode="after")
     def _check(self) -> FieldSpec:
@@ -83,12 +88,16 @@ class FieldSpec(_Spec):
 
 
 class GroupSpec(_Spec):
-    """``count`` objects of one kind; an absent object is ``absent`` in every field."""
+    """Objects of one kind."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Kind of object, e.g. ``jet``."""
     count: int = Field(ge=1)
+    """Number of objects."""
     absent: int = 0
+    """Raw integer of every field of an absent object."""
     fields: tuple[FieldSpec, ...] = Field(min_length=1)
+    """Quantities of each object, in the order of the event array."""
 
     @model_validator(mode="after")
     def _check(self) -> GroupSpec:
@@ -112,7 +121,12 @@ class ContractSpec(_Spec):
     """
 
     collection: str
+    """Event array the features are read from, see ``zerobias.events.SHAPES``."""
     raw_type: TypeField
+    """Type of ``x`` and ``d``."""
     offset_type: TypeField
+    """Type that holds the offsets."""
     network_type: TypeField
+    """Type of the network's inputs."""
     group: tuple[GroupSpec, ...] = Field(min_length=1)
+    """Groups of objects, in the order of the event array."""

@@ -95,7 +95,7 @@ def best_choice(
     """The largest ``cells`` charges (:data:`BEST_CHOICE_CELLS` if not given) and the module sum.
 
     Header, module sum, then cell numbers of 6 bits or, for more than 7 cells, a map of 48 bits, then the
-    codes. Of equal charges the chip's sorting network keeps some (:mod:`zerobias.econt.sorting`).
+    codes. Of equal charges the chip's sorting network keeps some (``zerobias.econt.sorting``).
     The module sum is that of all cells (``use_sum`` = 1).
 
     Raises ``DataError`` for bad charges, ``SpecError`` when the frame does not fit.

@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 def emd(first: NDArray[Any], second: NDArray[Any]) -> Array:
     """Exact EMD (n,) of each pair of images (n, 48) of trigger-cell charges, in pitches; one thread.
 
-    Raises ``DataError`` as :func:`unit_pairs` does.
+    Raises ``DataError`` as :func:`unit_images` does, and when the numbers of images differ.
     """
     difference = np.subtract(*unit_pairs(first, second))
     return np.array([_moved(one) for one in difference], np.float64)

@@ -14,6 +14,7 @@ from zerobias.errors import DataError
 __all__ = ["OBJECTS", "SHAPES", "SPLITS", "EventSet"]
 
 SPLITS = ("train", "tuning", "test")
+"""Splits of a sample, in the order of their numbers."""
 SHAPES: Mapping[str, tuple[tuple[int, ...], str]] = {
     "objects": ((19, 3), "int16"),
     "regions": ((18, 14), "uint16"),

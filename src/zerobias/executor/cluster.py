@@ -22,23 +22,24 @@ _Size = Annotated[str, Field(pattern=r"^[1-9]\d* ?[KMGT]i?B$")]
 
 
 class BatchJob(BaseModel):
-    """What one batch job asks for; it runs ``cores`` single-threaded workers.
-
-    ``memory`` and ``disk`` are sizes such as ``4 GB`` (disk: HTCondor only), ``walltime`` is ``HH:MM:SS``.
-    ``queue`` is Slurm's partition; HTCondor has neither queue nor walltime, CERN's takes them as
-    ``+JobFlavour`` and ``+MaxRuntime``. ``job_extra`` holds more lines of the script: options of ``#SBATCH``,
-    or ``name = value``. ``host`` is the address of this machine that the batch nodes reach.
-    """
+    """What one batch job asks for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cores: Annotated[int, Field(ge=1)]
+    """Single-threaded workers of a job."""
     memory: _Size
+    """Memory of a job, e.g. ``4 GB``."""
     walltime: Annotated[str, Field(pattern=r"^\d{1,3}:[0-5]\d:[0-5]\d$")]
+    """``HH:MM:SS``; HTCondor gets it as ``+MaxRuntime``, which CERN's knows."""
     queue: str | None = None
+    """Slurm's partition; HTCondor gets it as ``+JobFlavour``, which CERN's knows."""
     disk: _Size = "1 GB"
+    """Disk of a job, HTCondor only."""
     job_extra: tuple[str, ...] = ()
+    """More lines of the script: options of ``#SBATCH``, or ``name = value``."""
     host: str = LOOPBACK
+    """Address of this machine that the batch nodes reach."""
 
 
 @contextmanager

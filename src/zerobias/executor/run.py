@@ -18,6 +18,7 @@ from zerobias.executor.local import run_local
 __all__ = ["EXECUTORS", "Run", "run_chunks"]
 
 EXECUTORS = ("local", "dask")
+"""Who can run chunks."""
 
 Run = Callable[..., tuple[Path, ...]]
 """:func:`run_chunks`, or a ``functools.partial`` of it that says executor, workers and cluster."""

@@ -20,6 +20,7 @@ class BatchFile(BatchJob):
     """A :class:`BatchJob` as a TOML file says it, with the batch ``system`` it is for."""
 
     system: Literal["slurm", "htcondor"]
+    """The batch system."""
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from zerobias.fixed.merge import Add, Concatenate, Dot, Multiply, Subtract
 from zerobias.fixed.ops import Cast, Dense, FixedArray, Gather, Input, Interval, Op, Reshape, Square, Sum
 from zerobias.fixed.quantisers import quantiser_type
 from zerobias.fixed.sumshift import SumShift
-from zerobias.fixed.tables import Table, staircase
+from zerobias.fixed.tables import Staircase, Table, staircase
 from zerobias.fixed.weights import Weights, random_weights, weights_of, with_weights
 from zerobias.fixed.windows import AveragePool, Conv, MaxPool, Windows
 
@@ -34,6 +34,7 @@ __all__ = [
     "Op",
     "Reshape",
     "Square",
+    "Staircase",
     "Subtract",
     "Sum",
     "SumShift",

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
 __all__ = ["BANDS", "EstimatedFigure", "estimated_figures"]
 
 Metric = Literal["latency", "ii", "lut", "ff", "dsp", "bram"]
-Band = tuple[float, float]
 
-BANDS: dict[Metric, Band | None] = {
+BANDS: dict[Metric, tuple[float, float] | None] = {
     "latency": (0.5, 2.0),
     "ii": (1.0, 2.0),
     "lut": (0.3, 2.0),
@@ -42,7 +41,7 @@ class EstimatedFigure(NamedTuple):
     metric: Metric
     value: float
     method: str
-    band: Band | None
+    band: tuple[float, float] | None
 
 
 def estimated_figures(found: Estimate, target: Target, settings: HlsSettings) -> tuple[EstimatedFigure, ...]:

@@ -1,7 +1,7 @@
 """Physics: scores and weights -> AUC, efficiencies, rates and thresholds, menus, with pile-up and errors."""
 
 from zerobias.physics.baselines import baseline_scores
-from zerobias.physics.bootstrap import Value
+from zerobias.physics.bootstrap import Resampled, Value
 from zerobias.physics.curves import Histogram, RocCurve, ScoreCurves, score_curves
 from zerobias.physics.loss import AucLoss, LossRow, auc_loss
 from zerobias.physics.menu import (
@@ -19,7 +19,17 @@ from zerobias.physics.menu import (
     rewrite,
 )
 from zerobias.physics.menu_plots import draw_menu
-from zerobias.physics.menu_table import MenuTable, SeedScores, menu_table
+from zerobias.physics.menu_table import (
+    EfficiencyRow,
+    GainRow,
+    MenuTable,
+    NpuRow,
+    OverlapRow,
+    PointRow,
+    SeedRow,
+    SeedScores,
+    menu_table,
+)
 from zerobias.physics.metrics import Figures, Sample, auc, efficiency, figures, replicate
 from zerobias.physics.pileup import PileupWeights, pileup_bins, pileup_weights
 from zerobias.physics.rates import MenuUnit, Point, Rate, Reach, ZeroBias, clopper_pearson, reach
@@ -36,7 +46,9 @@ from zerobias.physics.table import (
 __all__ = [
     "KINDS",
     "AucLoss",
+    "EfficiencyRow",
     "Figures",
+    "GainRow",
     "Histogram",
     "LossRow",
     "MeanRow",
@@ -44,19 +56,24 @@ __all__ = [
     "MenuTable",
     "MenuUnit",
     "ModelSeed",
+    "NpuRow",
     "ObjectSeed",
+    "OverlapRow",
     "PhysicsTable",
     "PileupRow",
     "PileupWeights",
     "Point",
+    "PointRow",
     "Quantisation",
     "Rate",
     "Reach",
+    "Resampled",
     "ReweightRow",
     "RocCurve",
     "Sample",
     "ScoreCurves",
     "ScoreRow",
+    "SeedRow",
     "SeedScores",
     "Value",
     "ZeroBias",

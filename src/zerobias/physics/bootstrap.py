@@ -24,7 +24,9 @@ class Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: float
+    """The figure."""
     error: float
+    """Its error."""
 
 
 @dataclass(frozen=True)

@@ -29,27 +29,33 @@ class Histogram(_Part):
     """Share of the weight in each bin ``edges[i] <= score < edges[i + 1]``; every event is in a bin."""
 
     edges: tuple[int, ...]
+    """Integer edges of the bins."""
     background: tuple[float, ...]
+    """Share of zero bias in each bin."""
     signals: dict[str, tuple[float, ...]]
+    """Process -> share of the signal in each bin."""
 
 
 class RocCurve(_Part):
-    """Shares of the weight at ``score >= threshold``, from the highest threshold to the lowest.
-
-    ``background_above`` is the effective number of background events there, (sum w)^2 / sum w^2.
-    """
+    """Shares of the weight at ``score >= threshold``."""
 
     thresholds: tuple[int, ...]
+    """Integer thresholds, falling."""
     background: tuple[float, ...]
+    """Share of zero bias at or above each."""
     background_above: tuple[float, ...]
+    """Effective zero-bias events there, (sum w)^2 / sum w^2."""
     signals: dict[str, tuple[float, ...]]
+    """Process -> share of the signal at or above each."""
 
 
 class ScoreCurves(_Part):
     """Distribution and ROC curve of the model's integer score, in shares rounded to six decimals."""
 
     histogram: Histogram
+    """Distribution."""
     roc: RocCurve
+    """ROC curve."""
 
 
 def score_curves(

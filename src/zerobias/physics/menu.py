@@ -51,15 +51,20 @@ class _Spec(BaseModel):
 
 class _Seed(_Spec):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Name of the seed, its own in the menu."""
     goal_khz: _Khz
+    """Rate goal in kHz, from which ``zerobias menu --set-thresholds`` derives the threshold."""
     threshold: int = Field(ge=0)
+    """The seed fires at this integer or above."""
 
 
 class ObjectSeed(_Seed):
     """Fires when the object of this ``rank`` in pT has a pT of ``threshold`` counts (hwPt) or more."""
 
     kind: Literal["met", "ht", "egamma", "muon", "jet", "tau"]
+    """Kind of trigger object."""
     rank: int = Field(default=1, ge=1)
+    """1: the hardest object of the kind, 2: the second, ..."""
 
     @model_validator(mode="after")
     def _is_there(self) -> Self:
@@ -80,14 +85,17 @@ class ObjectSeed(_Seed):
 class ModelSeed(_Seed):
     """Fires when ``menu_scale`` x score of a model (its model.toml) is at least ``threshold``.
 
-    ``model`` is its name or ``name@X.Y.Z``, a release; ``version`` and the SHA-256 of its ``weights``
-    and input ``contract`` pin the one the threshold is for.
+    ``version``, ``weights`` and ``contract`` pin the model that the threshold is for.
     """
 
     model: str
+    """A model's name, or ``name@X.Y.Z``, a release."""
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
+    """Version of the model that the threshold is for."""
     weights: _Sha256
+    """SHA-256 of its weights; empty until thresholds are set."""
     contract: _Sha256
+    """SHA-256 of its input contract; empty until thresholds are set."""
 
     @property
     def what(self) -> str:
@@ -96,21 +104,24 @@ class ModelSeed(_Seed):
 
 
 class Menu(_Spec):
-    """Seeds and where their thresholds come from: the zero bias in ``split`` of the file with the SHA-256
-    ``sample``, at a ``beam``.
-
-    ``gain_khz``: rates at which each model's gain is looked at. ``pileup_bins``: intervals of nPU. The table
-    ``[[object]]`` is a conventional seed, ``[[model]]`` an anomaly seed.
-    """
+    """Seeds, at least one, and where their thresholds come from: zero bias of a sample, at a beam."""
 
     title: str
+    """What the menu is, in one line."""
     sample: _Sha256
+    """SHA-256 of the event file that the thresholds are for; empty until they are set."""
     split: Literal["train", "tuning", "test"] = "test"
+    """Split of its zero bias."""
     beam: Beam = Beam()
+    """How many crossings a second a rate is a share of."""
     gain_khz: tuple[_Khz, ...] = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0)
+    """Rates in kHz at which the gain of each anomaly seed is looked at."""
     pileup_bins: int = Field(default=5, ge=1, le=20)
+    """Intervals of nPU in which rates are given."""
     object: tuple[ObjectSeed, ...] = ()
+    """Conventional seeds."""
     model: tuple[ModelSeed, ...] = ()
+    """Anomaly seeds."""
 
     @model_validator(mode="after")
     def _seeds_have_names(self) -> Self:

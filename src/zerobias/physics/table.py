@@ -37,68 +37,93 @@ class _Row(BaseModel):
 
 
 class ScoreRow(_Row):
-    """One score on one signal; ``efficiency`` is keyed by the false-positive rate.
-
-    ``*_reweighted``: with the signal's pile-up reweighted to the background's; None if the two have no
-    pile-up in common. ``background_above`` is the effective number of background events above each
-    threshold: below about ten, read the efficiency with care.
-    """
+    """One score on one signal."""
 
     signal: str
+    """The process."""
     score: str
+    """``model``, ``model_float`` or a conventional quantity."""
     auc: Value
+    """Area under the ROC curve against zero bias."""
     auc_reweighted: Value | None
+    """The same with the signal's pile-up reweighted; null: no pile-up in common."""
     efficiency: dict[str, Value]
+    """False-positive rate -> signal efficiency."""
     efficiency_reweighted: dict[str, Value] | None
+    """The same with the signal's pile-up reweighted; null: no pile-up in common."""
     background_above: dict[str, float]
+    """False-positive rate -> effective zero-bias events above its threshold; below ten, read with care."""
     signal_events: int
+    """Events of the signal."""
     background_events: int
+    """Events of zero bias."""
 
 
 class PileupRow(_Row):
     """AUC of the model's score with signal and zero bias both in low <= nPU <= high."""
 
     signal: str
+    """The process."""
     low: int
+    """Lowest nPU."""
     high: int
+    """Highest nPU."""
     auc: Value
+    """Area under the ROC curve of the model's score."""
 
 
 class ReweightRow(_Row):
     """What the reweighting of a signal leaves out (see ``PileupWeights``), and its effective events."""
 
     signal: str
+    """The process."""
     background_dropped: float
+    """Share of zero bias in bins without signal."""
     signal_dropped: float
+    """Share of the signal outside the range of zero bias."""
     effective_events: float
+    """(sum w)^2 / sum w^2 of the reweighted signal."""
 
 
 class MeanRow(_Row):
-    """Mean AUC of a score over the signals; reweighted: None unless every signal could be."""
+    """Mean AUC of a score over the signals."""
 
     score: str
+    """``model``, ``model_float`` or a conventional quantity."""
     auc: Value
+    """Mean over the signals."""
     auc_reweighted: Value | None
+    """The same of the reweighted AUCs; null unless every signal has one."""
 
 
 class Quantisation(_Row):
-    """AUC of the quantised minus the float network, paired bootstrap; ``mean`` over the signals."""
+    """AUC of the quantised minus the float network, paired bootstrap."""
 
     mean: Value
+    """Mean over the signals."""
     by_signal: dict[str, Value]
+    """Process -> difference."""
 
 
 class PhysicsTable(_Row):
     """All rows, and what they were made from."""
 
     sample: str
+    """The event file."""
     split: str
+    """Its split."""
     replicas: int
+    """Bootstrap replicas."""
     rows: tuple[ScoreRow, ...]
+    """A row for each signal and score."""
     means: tuple[MeanRow, ...]
+    """A row for each score."""
     reweighting: tuple[ReweightRow, ...]
+    """A row for each signal."""
     pileup: tuple[PileupRow, ...]
+    """A row for each signal and interval of nPU."""
     quantisation: Quantisation | None
+    """What quantisation costs; null without a float network."""
 
 
 @dataclass(frozen=True)

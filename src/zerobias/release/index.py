@@ -13,6 +13,7 @@ from zerobias.zoo import released_versions
 __all__ = ["INDEX", "index_text", "write_index"]
 
 INDEX = "emulators.json"
+"""The shelf's index of released emulators, in its folder."""
 
 
 def index_text(shelf: Path) -> str:

@@ -38,22 +38,26 @@ in the version that the record names."""
 
 
 class Release(BaseModel):
-    """The record of a release.
-
-    ``digest`` is that of ``digests``: of weights, contract, golden events, the emulator's source and the
-    firmware's; the same model built with the same tools gives it again. ``files``: SHA-256 of each file.
-    """
+    """The record of a release."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str
+    """The model."""
     version: str
+    """The released version."""
     title: str
+    """The model's title."""
     commit: str
+    """Commit it was made from."""
     made_with: dict[str, str]
+    """Tool -> version."""
     digest: str
+    """SHA-256 over ``digests``; the same model built with the same tools gives it again."""
     digests: dict[str, str]
+    """SHA-256 of weights, contract, golden events, the emulator's source and the firmware's."""
     files: dict[str, str]
+    """File -> SHA-256."""
 
 
 def claim_version(model: Model) -> None:

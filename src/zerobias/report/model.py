@@ -24,7 +24,9 @@ __all__ = [
 ]
 
 Design = Literal["hls4ml", "rtl", "rtl-ports"]
+"""A circuit; ``rtl-ports`` is the RTL with weights as ports."""
 Metric = Literal["latency", "ii", "clock", "gates", "lut", "ff", "dsp", "bram"]
+"""A figure of a circuit."""
 Source = Literal["reference", "csim", "rtl-sim", "yosys", "estimate", "csynth", "vivado"]
 
 
@@ -36,29 +38,38 @@ class Agreement(_Part):
     """Events compared and how many differ, by implementation."""
 
     events: int
+    """Events of the sample's test split that were compared."""
     extremes: int
+    """Events at the extremes of the input box, and random ones in it."""
     implementations: tuple[str, ...]
+    """What was compared, the reference first."""
     mismatches: dict[str, int]
+    """Implementation -> events that differ from the reference."""
 
 
 class HardwareRow(_Part):
-    """One figure of one design. ``budget`` None: no ceiling; ``ok`` None: not known.
-
-    ``band``: an estimator's declared error band, ``value`` times which the measurement is expected to lie
-    between; None: none declared. The metric ``clock`` is the shortest period the design reaches. ``note`` is
-    the value in clocks and bunch crossings or MHz, or as a share of the chip; empty where there is neither.
-    """
+    """One figure of one design."""
 
     design: Design
+    """The circuit the figure is of; ``rtl-ports`` is the RTL with weights as ports."""
     metric: Metric
+    """What it is; ``clock`` is the shortest period the design reaches."""
     value: float | None
+    """The figure in ``unit``; null: not known."""
     unit: str
+    """Unit of value and budget."""
     budget: float | None
+    """The target's limit; null: none."""
     source: Source
+    """Where the figure is from."""
     method: str
+    """How it was found, in one line."""
     ok: bool | None
+    """Whether the limit is kept; null: not known, or no limit."""
     band: tuple[float, float] | None = None
+    """An estimator's declared error band: factors of ``value`` between which the measurement is expected."""
     note: str = ""
+    """The value in clocks and bunch crossings or MHz, or as a share of the chip; empty: neither."""
 
     @model_validator(mode="after")
     def _band_of_an_estimate(self) -> Self:
@@ -86,36 +97,54 @@ class HeadroomRow(_Part):
     """Range a node needs, in real values, against its type."""
 
     node: str
+    """Node of the fixed-point graph."""
     type: str
+    """Its type."""
     minimum: float
+    """Smallest value it can take."""
     maximum: float
+    """Largest value it can take."""
     bits_used: int
+    """Bits that range needs."""
     bits_available: int | None
+    """Bits of the type; null: the node has none of its own."""
     overflows: bool
+    """Whether the type wraps and cannot hold the range."""
 
 
 class Report(_Part):
-    """Everything a build found out, as written to ``report.json``.
-
-    ``budgets`` are the metrics the target limits; the rows of the design ``deployed`` decide on them.
-    ``curves`` are of the model's integer score on the events of ``physics``.
-    """
+    """Everything a build found out, as written to ``report.json``."""
 
     model: str
+    """The model's name."""
     title: str = ""
+    """Its title."""
     version: str
+    """Its version."""
     target: str
+    """The board it was built for."""
     deployed: Design
+    """The design whose rows decide."""
     budgets: tuple[Metric, ...]
+    """Metrics that the target limits."""
     digest: str
+    """SHA-256 over the weights and every source written."""
     settings: dict[str, Any]
+    """Strategy, reuse factor, io type, part, clock, sample with its SHA-256, versions of tools."""
     agreement: Agreement
+    """Whether all implementations gave the same integers."""
     hardware: tuple[HardwareRow, ...]
+    """Latency, initiation interval, clock and resources of each design."""
     headroom: tuple[HeadroomRow, ...]
+    """Range of every node."""
     physics: PhysicsTable | None
+    """AUC and efficiencies; null: the sample has no signals, or the score several values."""
     curves: ScoreCurves | None = None
+    """Distribution and ROC curve of the score on the same events; null without physics."""
     verdict: Literal["pass", "pass-on-estimates", "fail"]
+    """``pass``: every budget is kept by a measurement; ``pass-on-estimates``: one has none; ``fail``."""
     causes: tuple[str, ...]
+    """One sentence for each reason of ``fail``."""
 
     @model_validator(mode="after")
     def _verdict_follows(self) -> Self:

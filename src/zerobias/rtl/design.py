@@ -106,7 +106,7 @@ def write_design(
 ) -> RtlDesign:
     """Write a circuit as a pipeline for the target's clock to ``folder``, replacing what was there.
 
-    ``places``: the cut into stages; by default :func:`zerobias.rtl.schedule.planned_cut`.
+    ``places``: the cut into stages; by default :func:`zerobias.rtl.planned_cut`.
     Raises ``SpecError`` when ``name`` cannot name a module.
     """
     check_name(name)

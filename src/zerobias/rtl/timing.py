@@ -76,7 +76,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Fmax:
-    """Estimated fmax in MHz at :data:`NET_PS`, its band for :data:`NET_RANGE_PS`, and the worst path."""
+    """Estimated fmax in MHz with nets of ``NET_PS``, its band for ``NET_RANGE_PS``, and the worst path."""
 
     mhz: float
     low_mhz: float
@@ -85,7 +85,11 @@ class Fmax:
 
 
 def fmax(netlist: Netlist, arcs: Mapping[str, CellArcs]) -> Fmax:
-    """Estimated fmax of a netlist; raises what :func:`arrivals` raises."""
+    """Estimated fmax of a netlist.
+
+    Raises ``UnsupportedError`` for a type of cell without delays and ``DataError`` for a combinational loop
+    or a design without any path.
+    """
     fast, slow = (arrivals(netlist, arcs, net_ps=net).fmax_mhz for net in NET_RANGE_PS)
     timing = arrivals(netlist, arcs)
     return Fmax(timing.fmax_mhz, slow, fast, timing)

@@ -2,7 +2,7 @@
 
 from zerobias.score.chunks import model_key, score_chunk
 from zerobias.score.compiled import CompiledGraph
-from zerobias.score.score import FORMAT, Scored, score_files
+from zerobias.score.score import FORMAT, Scored, ScoredFile, score_files
 from zerobias.score.scorer import Device, Scorer
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "CompiledGraph",
     "Device",
     "Scored",
+    "ScoredFile",
     "Scorer",
     "model_key",
     "score_chunk",

@@ -25,6 +25,7 @@ from zerobias.zoo import Model, digest, read_weights
 __all__ = ["FORMAT", "Scored", "ScoredFile", "score_files"]
 
 FORMAT = "zerobias-scores-1"
+"""Attribute ``format`` of files of scores."""
 _EVENTS = 1 << 16
 _OWN = "zerobias HDF5"
 _COLUMNS = {"score": "int64", "file": "uint16", "row": "uint64", "npu": "uint16"}

@@ -7,14 +7,31 @@ try:
 except ImportError as error:
     raise ToolError("simulation needs Pythia 8 and numba: pip install 'zerobias[gen]'") from error
 
-from zerobias.simulate.pool import make_pool
+from zerobias.simulate.generate import Particles
+from zerobias.simulate.pool import GenerateChunk, Pool, make_pool
 from zerobias.simulate.sample import simulate, simulate_to_file
-from zerobias.simulate.spec import Detector, ProcessCard, ZeroBiasCard, load_cards
+from zerobias.simulate.spec import (
+    BlackHoleCard,
+    Detector,
+    ProcessCard,
+    SliceCard,
+    SuepCard,
+    ZeroBiasCard,
+    load_cards,
+)
+from zerobias.simulate.strata import Strata
 from zerobias.simulate.wafers import wafers_to_file
 
 __all__ = [
+    "BlackHoleCard",
     "Detector",
+    "GenerateChunk",
+    "Particles",
+    "Pool",
     "ProcessCard",
+    "SliceCard",
+    "Strata",
+    "SuepCard",
     "ZeroBiasCard",
     "load_cards",
     "make_pool",

@@ -37,13 +37,21 @@ class Anchors(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tolerance: float = Field(gt=0)
+    """Largest relative difference of a median."""
     met: tuple[float, ...]
+    """MET."""
     egamma: tuple[float, ...]
+    """Leading, second, ... e/gamma."""
     muon: tuple[float, ...]
+    """Leading, second, ... muon."""
     jet: tuple[float, ...]
+    """Leading, second, ... jet."""
     jet_rate_gev: float
+    """Threshold of the single-jet rate in GeV."""
     jet_rate_khz: tuple[float, float]
+    """Range of that rate in kHz."""
     bunches: int = Field(gt=0)
+    """Colliding bunches behind the rate."""
 
 
 @dataclass(frozen=True)

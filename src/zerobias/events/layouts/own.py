@@ -16,6 +16,7 @@ from zerobias.events.layouts.source import Source, guard
 __all__ = ["COLUMNS", "FORMAT", "OwnSource"]
 
 FORMAT = "zerobias-events-1"
+"""Attribute ``format`` of zerobias' own event files."""
 COLUMNS = ("weight", "npu", "process", "split")
 
 

@@ -5,11 +5,21 @@ record of the project they are of. Results of another project are never used.
 """
 
 from zerobias.rtl.vendor.figures import VendorFigure, vendor_rows
-from zerobias.rtl.vendor.reports import read_csynth, read_timing, read_utilization
+from zerobias.rtl.vendor.reports import (
+    Csynth,
+    Timing,
+    Utilization,
+    read_csynth,
+    read_timing,
+    read_utilization,
+)
 from zerobias.rtl.vendor.run import TOOLS, run_vendor
 
 __all__ = [
     "TOOLS",
+    "Csynth",
+    "Timing",
+    "Utilization",
     "VendorFigure",
     "read_csynth",
     "read_timing",

@@ -19,6 +19,7 @@ Design = Literal["hls4ml", "rtl"]
 Tool = Literal["vitis_hls", "vivado"]
 
 TOOLS: tuple[Tool, ...] = ("vitis_hls", "vivado")
+"""The tools that can be run."""
 PROJECTS: dict[Design, str] = {"hls4ml": "hls", "rtl": "rtl"}
 """Folder of each design's project in a build folder."""
 
