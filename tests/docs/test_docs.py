@@ -208,6 +208,10 @@ def test_the_python_interface_is_what_the_packages_export(site: Path) -> None:
         shown = {anchor for anchor in anchors if anchor.rpartition(".")[0] in own}
         modules = {anchor.removeprefix("module-") for anchor in anchors if anchor.startswith("module-")}
         assert shown | (modules & wanted) == wanted, name
+        text = (site / f"docs/reference/api/{name}.html").read_text(encoding="utf-8")
+        assert (
+            re.findall(r'id="(zerobias[^"]*)"(?:(?!<dt).)*?<dd></dd>', text, re.DOTALL) == []
+        )  # no docstring
 
 
 # --- keys and commands --------------------------------------------------------------------------------------

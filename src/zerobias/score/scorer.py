@@ -17,6 +17,7 @@ from zerobias.score.evaluator import Evaluator
 __all__ = ["Device", "Scorer"]
 
 Device = Literal["auto", "cpu", "gpu"]
+"""Where scores are computed; ``auto``: on a graphics processor where JAX finds one."""
 
 log = logging.getLogger(__name__)
 
