@@ -4,7 +4,6 @@ The source folder is the top of the checkout, so a link between Markdown files s
 of the repository alike. Nothing is fetched, neither in a build nor by a reader's browser.
 """
 
-import os
 import re
 import sys
 from importlib import import_module
@@ -16,7 +15,6 @@ import sphinx.util.inspect
 import sphinx.util.typing
 from sphinx import addnodes
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 TOP = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TOP / "src"), str(TOP / "tools")]
 
@@ -71,7 +69,9 @@ _FROM_CODE = re.compile(r"^```\{(keys|commands)\} *(\S*) *(json)?\n```$", re.MUL
 def _write_api(app):
     """Write the pages of the Python interface, which git ignores."""
     from site_api import api_pages, import_types
+    from zerobias.zoo import load_keras
 
+    load_keras()
     folder = TOP / "docs" / "reference" / "api"
     folder.mkdir(exist_ok=True)
     pages = {folder / f"{name}.rst": text for name, text in api_pages().items()}

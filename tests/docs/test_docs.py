@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
-import os
 import re
 import subprocess
 import sys
@@ -113,7 +112,6 @@ def sphinx(conf: Path, source: Path, site: Path) -> subprocess.CompletedProcess[
         [sys.executable, "-m", "sphinx", *options, str(source), str(site)],
         capture_output=True,
         text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         check=False,
     )
 
