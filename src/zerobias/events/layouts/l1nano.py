@@ -97,8 +97,8 @@ class NanoSource(ForeignSource):
             if tree.names.issuperset(_BITS):
                 offers.append("region_bits")
         if not offers:
-            simplest_first = sorted(choices, key=lambda naming: naming.hardware)
-            objects = ", ".join(min((naming.missing() for naming in simplest_first), key=len))
+            nearest = min(choices, key=lambda naming: (len(naming.missing()), naming.hardware))
+            objects = ", ".join(nearest.missing())
             regions = ", ".join(name for name in _REGIONS if name not in tree.names)
             raise DataError(
                 f"{path}: tree Events has no Level-1 objects, with the prefix L1 or L1Emul, as hw values or "
