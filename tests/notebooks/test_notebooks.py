@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +39,28 @@ def printed(notebook: Any) -> list[tuple[str, int]]:
     ]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_and_shows_what_is_stored(path: Path, tool: ModuleType) -> None:
     found = printed(tool.execute(path))
     assert found == printed(nbformat.read(path, as_version=4))
     assert any(pictures for _, pictures in found)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_shows_no_path_of_a_machine(path: Path) -> None:
+    for cell in nbformat.read(path, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            shown = [output.get("text", ""), *(v for k, v in output.get("data", {}).items() if "text" in k)]
+            assert not re.search(r"(?<![\w.<])/[a-z]+/", "".join(shown))
+
+
+def test_own_model_is_that_of_the_how_to() -> None:
+    page = (ROOT / "docs" / "how-to" / "new-model.md").read_text()
+    notebook = nbformat.read(ROOT / "notebooks" / "bring_your_own_model.ipynb", as_version=4)
+    written = [cell.source for cell in notebook.cells if cell.source.startswith("%%writefile")]
+    files = re.findall(r"```\w+ file=(\S+)\n(.*?)```", page, re.DOTALL)
+    assert written == [f"%%writefile {name}\n{text}".rstrip() for name, text in files]
+    assert len(files) == 2
 
 
 def test_a_failing_cell_fails(tmp_path: Path, tool: ModuleType) -> None:

@@ -159,8 +159,10 @@ def test_root_files_without_what_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "a"
     branches = {"L1EG": FILES.collection([1], hwPt=[1], hwEta=[0], hwPhi=[0]), "run": np.ones(1, "u4")}
     text = refused(FILES.tree(path, branches), "tree Events has no Level-1 objects", "use L1 NanoAOD")
-    assert "it lacks L1EG_pt, L1EG_eta, L1EG_phi, L1Mu_pt" in text
+    assert "for the nearest of these it lacks L1Mu_hwPt, L1Mu_hwEta, L1Mu_hwPhi, L1Jet_hwPt" in text
     assert "no regions, it lacks Regions_et, Regions_ieta, Regions_iphi" in text
+    text = refused(FILES.tree(path, {"run": np.ones(1, "u4")}), "tree Events has no Level-1 objects")
+    assert "it lacks L1EG_pt, L1EG_eta, L1EG_phi, L1Mu_pt" in text
     summary = "l1CaloSummaryTree/L1CaloSummaryTree"
     refused(FILES.tree(path, {"score": np.ones(1)}, summary), "lacks the branch modelInput")
     refused(FILES.tree(path, {"modelInput": np.ones((2, 18, 13), "f4")}, summary), "it must be [18][14]")

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from zerobias.errors import DataError
+from zerobias.hls import Estimate
 from zerobias.physics import physics_table
 from zerobias.report import (
     Agreement,
@@ -22,12 +23,15 @@ from zerobias.report import (
     Report,
     assemble,
     budgeted,
+    estimated_rows,
+    hardware_table,
     read_report,
     render,
     write_report,
 )
 from zerobias.report.model import Source
 from zerobias.targets import Ceilings, load_target
+from zerobias.zoo import HlsSettings
 
 UGT = load_target("ugt")
 
@@ -215,6 +219,21 @@ def test_terminal_text() -> None:
         "verdict: fail\n"
         "  csim differs"
     )
+
+
+def test_rows_of_an_estimate() -> None:
+    counts = Estimate(ebops=30_000, multipliers=30, adders=40, dsp=1, ff=500, levels=9, cycles=12)
+    found = estimated_rows(counts, UGT, HlsSettings(reuse_factor=2))
+    assert {(row.design, row.source) for row in found} == {("hls4ml", "estimate")}
+    values = {row.metric: (row.value, row.ok) for row in found}
+    assert values["latency"] == (pytest.approx(13 * 25 / 6), False)  # 54 ns; 50 ns is the ceiling
+    assert values["lut"] == (15_000, True)
+    assert values["dsp"] == (1, False)
+    table = hardware_table(found, "hls4ml")
+    assert list(table.columns[1].cells) == [row.metric for row in found]
+    assert {str(cell) for cell in table.columns[5].cells} == {"ok", "over", "-"}
+    assert {row.style for row in table.rows} == {None}
+    assert {row.style for row in hardware_table(found, "rtl").rows} == {"dim"}
 
 
 def test_asic_has_no_share_of_a_chip() -> None:

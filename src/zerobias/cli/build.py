@@ -24,7 +24,6 @@ from zerobias.hls import (
     HlsProject,
     compiler_version,
     estimate,
-    estimated_figures,
     namespace,
     write_project,
 )
@@ -43,6 +42,7 @@ from zerobias.report import (
     Report,
     assemble,
     budgeted,
+    estimated_rows,
     write_page,
     write_report,
 )
@@ -262,10 +262,7 @@ def _hardware(
 ) -> tuple[HardwareRow, ...]:
     """Rows of the designs: estimates of the hls4ml one, measurements of the RTL, and a vendor's figures."""
     target = model.target
-    rows = [
-        budgeted(target, "hls4ml", metric, value, "estimate", method, band)
-        for metric, value, method, band in estimated_figures(found, target, model.spec.hls)
-    ]
+    rows = [*estimated_rows(found, target, model.spec.hls)]
     rows += [] if "refused" in rtl else rtl_rows(target, rtl, run)
     if ported is not None and "refused" not in ported:
         rows += rtl_rows(target, ported, ported["run"], "rtl-ports")

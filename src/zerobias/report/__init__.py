@@ -1,5 +1,6 @@
 """Report: verdict, measurements, ceilings and physics as one typed document."""
 
+from zerobias.report.estimates import estimated_rows
 from zerobias.report.files import read_report, write_report
 from zerobias.report.html import page, write_page
 from zerobias.report.model import (
@@ -13,7 +14,7 @@ from zerobias.report.model import (
     budgeted,
     clocks_text,
 )
-from zerobias.report.render import render
+from zerobias.report.render import hardware_table, render
 
 __all__ = [
     "Agreement",
@@ -25,6 +26,8 @@ __all__ = [
     "assemble",
     "budgeted",
     "clocks_text",
+    "estimated_rows",
+    "hardware_table",
     "page",
     "read_report",
     "render",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from zerobias.physics import PhysicsTable
-from zerobias.report.model import Report
+from zerobias.report.model import Design, HardwareRow, Report
 from zerobias.report.text import (
     agreement_text,
     budget_text,
@@ -24,7 +26,7 @@ from zerobias.report.text import (
 )
 from zerobias.targets import Target
 
-__all__ = ["render"]
+__all__ = ["hardware_table", "render"]
 
 _MARKS = {True: Text("ok", style="green"), False: Text("over", style="bold red"), None: Text("-")}
 
@@ -37,7 +39,7 @@ def render(report: Report, target: Target) -> RenderableType:
             f"  target {report.target} ({target.part}, {target.clock_mhz:g} MHz)  digest {report.digest[:8]}",
         ),
         _agreement(report),
-        _hardware(report),
+        hardware_table(report.hardware, report.deployed),
         _headroom(report),
     ]
     if report.physics is not None:
@@ -68,9 +70,10 @@ def _agreement(report: Report) -> Text:
     return Text.assemble("agreement: ", ("\n           ".join(lines), style))
 
 
-def _hardware(report: Report) -> Table:
+def hardware_table(rows: Iterable[HardwareRow], deployed: Design) -> Table:
+    """Figures, their ceilings and where they come from; those of designs not ``deployed`` are dim."""
     table = _table(
-        f"hardware; the {report.deployed} design is deployed",
+        f"hardware; the {deployed} design is deployed",
         "design",
         "metric",
         "value",
@@ -79,7 +82,7 @@ def _hardware(report: Report) -> Table:
         "",
         "source",
     )
-    for row in report.hardware:
+    for row in rows:
         table.add_row(
             row.design,
             row.metric,
@@ -88,7 +91,7 @@ def _hardware(report: Report) -> Table:
             budget_text(row),
             _MARKS[row.ok],
             source_text(row),
-            style=None if row.design == report.deployed else "dim",
+            style=None if row.design == deployed else "dim",
         )
     return table
 

@@ -97,11 +97,13 @@ class NanoSource(ForeignSource):
             if tree.names.issuperset(_BITS):
                 offers.append("region_bits")
         if not offers:
-            objects = ", ".join(_Naming(tree, "L1", False).missing())
+            nearest = min(choices, key=lambda naming: (len(naming.missing()), naming.hardware))
+            objects = ", ".join(nearest.missing())
             regions = ", ".join(name for name in _REGIONS if name not in tree.names)
             raise DataError(
-                f"{path}: tree Events has no Level-1 objects, it lacks {objects} (and their hw values, and "
-                f"both with the prefix L1Emul), and no regions, it lacks {regions}: use L1 NanoAOD"
+                f"{path}: tree Events has no Level-1 objects, with the prefix L1 or L1Emul, as hw values or "
+                f"physical ones: for the nearest of these it lacks {objects}; and no regions, it lacks "
+                f"{regions}: use L1 NanoAOD"
             )
         self.offers = tuple(offers)
         if fits and not self._naming.hardware:
