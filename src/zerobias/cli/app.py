@@ -28,6 +28,7 @@ from zerobias.cli.console import (
 )
 from zerobias.cli.emulator import emulator
 from zerobias.cli.menu import menu
+from zerobias.cli.monitor import monitor
 from zerobias.cli.release import release
 from zerobias.cli.score import score
 from zerobias.cli.search import auc_loss, pareto
@@ -314,3 +315,4 @@ app.command()(pareto)
 app.command("auc-loss")(auc_loss)
 app.command()(study)
 app.command()(release)
+app.command()(monitor)

@@ -9,6 +9,7 @@ import typer
 
 from zerobias.cli.console import AsJson, ModelName, ModelsFolder, Sample, emit, err, guarded
 from zerobias.cli.emulator import packaged
+from zerobias.cli.monitor import reference_bytes
 from zerobias.doctor import check_qkeras_owner
 from zerobias.errors import GateError, InputError
 from zerobias.shelves import build_root
@@ -29,6 +30,7 @@ def release(
     model = find_model(name, models)
     check_qkeras_owner()
     from zerobias.cli.build import build_firmware, tool_versions
+    from zerobias.monitor import REFERENCE
     from zerobias.release import (
         check_files,
         check_release,
@@ -58,7 +60,9 @@ def release(
             raise InputError(
                 "another commit was checked out while the release was built: run the command again"
             )
-        made = write_release(model, report, package, commit, made_with)
+        made = write_release(
+            model, report, package, commit, made_with, {REFERENCE: reference_bytes(model, sample)}
+        )
         folder, what, shelf = model.releases / made.version, "released", model.folder.parent
     index = write_index(shelf)
     emit(

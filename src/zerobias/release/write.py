@@ -74,10 +74,15 @@ def claim_version(model: Model) -> None:
 
 
 def write_release(
-    model: Model, report: Report, package: Package, commit: str, made_with: Mapping[str, str]
+    model: Model,
+    report: Report,
+    package: Package,
+    commit: str,
+    made_with: Mapping[str, str],
+    more: Mapping[str, bytes] | None = None,
 ) -> Release:
     """Write ``releases/<version>`` of the working model: all that git knows of its folder, the ``report``,
-    the source of the emulator's ``package`` and the record.
+    the source of the emulator's ``package``, ``more`` files by name and the record.
 
     The folder appears whole or not at all. Raises ``GateError`` for a red report and ``InputError`` for a
     version that is released already.
@@ -96,6 +101,8 @@ def write_release(
                     shutil.copyfile(model.folder / name, fresh / name)
             shutil.copytree(package.path, fresh / "emulator", ignore=_NOT_SOURCE)
             write_report(report, fresh / "report.json")
+            for extra, content in (more or {}).items():
+                (fresh / extra).write_bytes(content)
             digests = digests_of(report, package)
             release = Release(
                 model=model.name,

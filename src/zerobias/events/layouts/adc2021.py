@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import EGAMMA, JET, MET, MUON, Field, Jagged, pack
-from zerobias.events.layouts.hdf5 import Column, column_names
+from zerobias.events.layouts.hdf5 import Column, Hdf5Columns, column_names
 from zerobias.events.layouts.source import ForeignSource
 
 __all__ = ["AdcSource"]
@@ -19,7 +19,7 @@ _ROWS = {"met": (0, MET, 1), "e/gamma": (1, EGAMMA, 2), "muon": (5, MUON, 3), "j
 """First row, kind and class number of each kind of object in ``Particles``."""
 
 
-class AdcSource(ForeignSource):
+class AdcSource(Hdf5Columns, ForeignSource):
     """``Particles`` (events, 19, 4): pT in GeV, eta, phi in radians, class 1 MET, 2 e, 3 muon, 4 jet."""
 
     layout = "ADC2021 HDF5"

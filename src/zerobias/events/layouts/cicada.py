@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import REGION_MAX, Field, region_bits
-from zerobias.events.layouts.hdf5 import Column, column_names
+from zerobias.events.layouts.hdf5 import Column, Hdf5Columns, column_names
 from zerobias.events.layouts.source import ForeignSource, guard
 
 __all__ = ["CicadaSource"]
@@ -21,7 +21,7 @@ _TAU, _EGAMMA = ("taubit", "tauBits"), ("egbit", "egBits")
 _PILEUP = ("nPV", "nPV2", "PV_npvs")
 
 
-class CicadaSource(ForeignSource):
+class CicadaSource(Hdf5Columns, ForeignSource):
     """Regions (and their bits) from ``CaloRegions``, plain or a structure, or from ``et`` and its companions.
 
     Region values may be stored as floats; they must be whole.

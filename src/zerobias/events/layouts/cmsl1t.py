@@ -164,6 +164,22 @@ class ParquetSource(ForeignSource):
                 raise Field(self.path, name, start).fault(start + row, "holds a null; it must hold numbers")
             return Jagged(counts, column.to_numpy(zero_copy_only=False))
 
+    def further(self) -> list[str]:
+        """See ``Source``."""
+        return list(self._file.schema_arrow.names)
+
+    def numbers(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """See ``Source``; a source that is asked for columns reads one of them at a time."""
+        if self._names != [name]:
+            self._names, self._range = [name], (0, 0)
+        self._load(start, stop)
+        column = self._jagged(name, start)
+        if (column.counts != 1).any():
+            row = int(np.argmax(column.counts != 1))
+            fault = Field(self.path, name, start).fault
+            raise fault(start + row, f"has {column.counts[row]} values; an event has one")
+        return column.values
+
     def columns(self, start: int, stop: int) -> dict[str, NDArray[Any]]:
         self._load(start, stop)
         found: dict[str, NDArray[Any]] = {}

@@ -13,7 +13,7 @@ from zerobias.events.layouts.hardware import Field, Ints
 from zerobias.events.layouts.source import ForeignSource, guard
 
 if TYPE_CHECKING:
-    from zerobias.events.layouts.root import RootFile
+    from zerobias.events.layouts.root import RootFile, TreeColumns
 
 __all__ = ["CsvFile", "WaferCsvSource", "WaferRootSource"]
 
@@ -171,7 +171,7 @@ class WaferCsvSource(_WaferSource):
         return DataError(f"{self.path}: events from {start} cannot be read: restore the file")
 
 
-class WaferRootSource(_WaferSource):
+class WaferRootSource(TreeColumns, _WaferSource):
     """A tree with branches ``CALQ0`` .. ``CALQ47`` (or with the prefix ``wafer.``), one entry a wafer."""
 
     layout = "ECON-T ROOT"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from zerobias.errors import DataError
 from zerobias.events.layouts.source import BYTES_LIMIT, guard
 
-__all__ = ["Column", "column_names", "open_hdf5"]
+__all__ = ["Column", "Hdf5Columns", "column_names", "open_hdf5"]
 
 _DEFLATE_RATIO = 1032  # no deflate stream is denser
 _ROW_LIMIT = 1 << 13
@@ -183,6 +183,28 @@ class Column:
 
     def _fault(self, fact: str, remedy: str) -> DataError:
         return DataError(f"{self.path}: {self.name} {fact}: {remedy}")
+
+
+class Hdf5Columns:
+    """What the sources of HDF5 files share: any other dataset of the root group as a further column."""
+
+    path: Path
+    rows: int
+    _file: Any
+
+    def further(self) -> list[str]:
+        """See ``Source``."""
+        return column_names(self._file)
+
+    def numbers(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """See ``Source``."""
+        column = Column(self.path, self._file, name)
+        if column.rows != self.rows or column.dtype.names is not None:
+            raise DataError(
+                f"{self.path}: {name} has {column.rows} rows of {column.dtype}: {self.rows} rows of numbers "
+                "are needed"
+            )
+        return column.read(start, stop)
 
 
 def _bases(dtype: Any) -> list[Any]:

@@ -28,7 +28,7 @@ from zerobias.events.layouts.hardware import (
     region_bits,
     same_counts,
 )
-from zerobias.events.layouts.root import RootFile, Tree
+from zerobias.events.layouts.root import RootFile, Tree, TreeColumns
 from zerobias.events.layouts.source import ForeignSource
 
 __all__ = ["NanoSource"]
@@ -66,7 +66,7 @@ class _Naming:
         return [name for what in _OBJECTS for name in self.absent(what)]
 
 
-class NanoSource(ForeignSource):
+class NanoSource(TreeColumns, ForeignSource):
     """Objects of the crossing itself (bx 0) and, where present, calorimeter regions of the tree ``Events``.
 
     Unpacked objects (``L1EG_`` ...) are taken before re-emulated ones (``L1EmulEG_`` ...), hardware integers

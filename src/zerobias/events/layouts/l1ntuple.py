@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import REGION_MAX, Field
-from zerobias.events.layouts.root import RootFile
+from zerobias.events.layouts.root import RootFile, TreeColumns
 from zerobias.events.layouts.source import ForeignSource
 
 __all__ = ["NtupleSource"]
@@ -19,7 +19,7 @@ _TREES = ("l1CaloSummaryEmuTree/L1CaloSummaryTree", "l1CaloSummaryTree/L1CaloSum
 _BRANCH = "modelInput"
 
 
-class NtupleSource(ForeignSource):
+class NtupleSource(TreeColumns, ForeignSource):
     """Branch ``modelInput[18][14]`` (iphi, ieta), the emulated tree before the unpacked one."""
 
     layout = "L1 ntuple"

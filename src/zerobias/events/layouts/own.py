@@ -10,7 +10,7 @@ from zerobias.errors import DataError
 from zerobias.events.eventset import SHAPES, EventSet
 from zerobias.events.layouts.attributes import text_attributes
 from zerobias.events.layouts.hardware import check_ranges
-from zerobias.events.layouts.hdf5 import Column, column_names
+from zerobias.events.layouts.hdf5 import Column, Hdf5Columns, column_names
 from zerobias.events.layouts.source import Source, guard
 
 __all__ = ["COLUMNS", "FORMAT", "OwnSource"]
@@ -20,7 +20,7 @@ FORMAT = "zerobias-events-1"
 COLUMNS = ("weight", "npu", "process", "split")
 
 
-class OwnSource(Source):
+class OwnSource(Hdf5Columns, Source):
     """Weights, processes and splits come from the file."""
 
     layout = "zerobias HDF5"

@@ -66,6 +66,17 @@ class Source(ABC):
             )
         self.collections = tuple(name for name in SHAPES if name in wanted)
 
+    def further(self) -> Sequence[str]:
+        """Names of all columns of the file that :meth:`numbers` may be asked for."""
+        return ()
+
+    def numbers(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """The column ``name``, one of :meth:`further`, of these events as it is: (events, ...).
+
+        Raises ``DataError`` when it does not hold numbers, as many for each event.
+        """
+        raise DataError(f"{self.path}: {self.layout} has no further columns")
+
     @abstractmethod
     def chunk(self, start: int, stop: int) -> EventSet:
         """Events ``start`` to ``stop`` - 1 of the file.
