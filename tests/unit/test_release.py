@@ -25,6 +25,7 @@ from zerobias.emulator import Package, write_emulator
 from zerobias.errors import DataError, GateError, InputError, SpecError, ToolError
 from zerobias.files import tree_digest
 from zerobias.fixed import from_keras, shaped
+from zerobias.monitor import REFERENCE, Reference
 from zerobias.release import (
     check_files,
     check_release,
@@ -391,8 +392,15 @@ def test_command(shelf: Shelf, quick: None, small_sample: Path, tmp_path: Path) 
     made = json.loads(out)
     assert made["path"] == str(shelf.root / "tiny" / "releases" / "1.2.3")
     assert made["index"] == str(shelf.root / "emulators.json")
+    reference = Path(made["path"]) / REFERENCE
+    assert Reference.read(reference, find_model("tiny@1.2.3", shelf.root)).about.sample == small_sample.name
     code, out, _ = run("release", "tiny@1.2.3", *words, "--json")
     assert (code, json.loads(out)) == (0, made)
+    whole = reference.read_bytes()
+    reference.write_bytes(whole + b" ")
+    with pytest.raises(GateError, match=r"reference\.npz has changed; a release never changes"):
+        check_files(reference.parent)
+    reference.write_bytes(whole)
     code, out, err = run("release", "tiny", *words)
     assert (code, out) == (2, "")
     assert "tiny 1.2.3 is released already" in err

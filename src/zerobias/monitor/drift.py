@@ -86,9 +86,9 @@ class Drift(_Row):
 def compare(reference: Reference, tally: Tally, limits: Limits) -> Drift:
     """Hold the crossings of ``tally``, counted for the reference's variables, against it.
 
-    A share differs when the likelihood ratio of two binomials of the effective crossings says so, after
-    Bonferroni's correction for all shares tested, and by at least one of the limits. Raises ``DataError``
-    when nothing was counted.
+    A share differs when both the likelihood ratio and the score of two binomials of the effective crossings
+    say so, after Bonferroni's correction for all shares tested, and by at least one of the limits. Raises
+    ``DataError`` when nothing was counted.
     """
     if not tally.weight:
         raise DataError("the files have no zero bias to compare: they need some in the split 'test'")
@@ -154,7 +154,10 @@ class _Pair:
         enough = min(crossings) >= CROSSINGS
         self.tested = np.asarray((rarer.max(axis=0) >= SHARE) & enough)
         ratio = _information(p, pooled, n) + _information(q, pooled, m)
-        self.probability = erfc(np.sqrt(np.maximum(ratio, 0)))
+        spread = pooled * (1 - pooled) * (1 / np.maximum(n, 1) + 1 / np.maximum(m, 1))
+        score = (p - q) ** 2 / np.where(spread > 0, 2 * spread, 1)
+        # Of few crossings either is too sure where the samples' sizes differ, or where one has none.
+        self.probability = erfc(np.sqrt(np.maximum(np.minimum(ratio, score), 0)))
 
     def change(self, tested: int, limits: Limits) -> Change | None:
         """The most significant change, of the flagged ones where there is one; None when none is tested."""

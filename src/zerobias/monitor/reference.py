@@ -27,6 +27,8 @@ REFERENCE = "reference.npz"
 """Name of the file in a release."""
 SPLIT = "test"
 _EVENTS = 1 << 14
+WAFERS = 16
+"""Wafers that follow each other in a file may be of one crossing, so that many are taken together."""
 _PLANNED = 30_000
 """Crossings, evenly chosen, that the bins are made for."""
 _ARRAYS = ("share", "variance", "by_pileup", "variance_at_pileup", "effective")
@@ -82,6 +84,8 @@ class Part:
         """Add the zero bias to a tally."""
         chosen = self.zero_bias
         leader = self.events.collections.get("leader")
+        if leader is None and "wafer" in self.events.collections:
+            leader = np.arange(self.start, self.start + len(self.events)) // WAFERS
         tally.add(
             self.crossings.at(chosen),
             self.events.weight[chosen],

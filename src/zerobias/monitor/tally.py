@@ -18,8 +18,6 @@ GROUPS = 200
 FEWEST = 20
 """An interval of nPU is used where at least this many groups have something in it."""
 
-NEIGHBOURS = 16
-"""Events without a leader that follow each other share a group: wafers of one crossing do so in files."""
 
 _Array = NDArray[np.float64]
 
@@ -59,9 +57,7 @@ class Tally:
 
     def add(self, crossings: Crossings, weight: _Array, leader: NDArray[np.integer] | None) -> None:
         """Count crossings of these weights (events,); without ``leader`` (events,) each is on its own."""
-        key = leader
-        if key is None:
-            key = np.arange(self.events, self.events + len(weight)) // NEIGHBOURS
+        key = np.arange(self.events, self.events + len(weight)) if leader is None else leader
         place = _group(key.astype(np.uint64)) * self._strata.bins
         place += np.searchsorted(self._strata.starts, crossings.npu, side="right")
         for variable, cells in zip(self.variables, self._cells, strict=True):
