@@ -184,8 +184,10 @@ def _flags(drift: Drift | None, scores: ScoreMismatch | None, inputs: InputMisma
             f"{at.feature} {at.here} and {at.there}"
         )
         yield Flag(kind="other inputs", where=inputs.features[0].name, text=text)
-    for row in drift.rows if drift is not None else ():
-        moved = drift is not None and drift.pileup == "differs"
+    if drift is None:
+        return
+    moved = drift.pileup == "differs"
+    for row in drift.rows:
         change = row.at_pileup if moved else row.change
         if row.status == "drift" and change is not None:
             yield Flag(kind=row.kind, where=row.name, text=_said(row, change, moved))

@@ -93,7 +93,8 @@ class Tally:
             whole = total[:, k].sum()
             by_pileup[:, k] = _snapped(taken[:, k].sum(axis=0) / whole)
             spread += use[k] / use.sum() * (taken[:, k] - total[:, k, None] * by_pileup[:, k]) / whole
-        return Shares(share, variance, by_pileup, _variance(spread), _effective(total.sum(axis=1)))
+        effective = min(_effective(total.sum(axis=1)), self.events)
+        return Shares(share, variance, by_pileup, _variance(spread), effective)
 
 
 def _ratio(taken: _Array, total: _Array) -> tuple[_Array, _Array]:
