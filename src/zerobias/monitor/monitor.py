@@ -87,6 +87,8 @@ def monitor(
     tally = Tally(reference.variables) if reference is not None else None
     matched_by, only_here, only_there, done = "", 0, 0, 0
     total = sum(file.events for file in found)
+    if not total:
+        raise DataError(f"{files[0]} holds no events: give a file with events")
     with ExitStack() as stack:
         source = None
         if recorded is not None:

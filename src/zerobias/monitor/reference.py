@@ -21,7 +21,7 @@ from zerobias.monitor.variables import Crossings, Variable, plan
 from zerobias.score import Scorer
 from zerobias.zoo import Model, digest, read_weights
 
-__all__ = ["REFERENCE", "SPLIT", "About", "Part", "Reference", "identity", "make_reference", "parts"]
+__all__ = ["REFERENCE", "About", "Part", "Reference", "make_reference", "parts"]
 
 REFERENCE = "reference.npz"
 """Name of the file in a release."""
@@ -111,7 +111,7 @@ def parts(path: Path, scorer: Scorer, size: int = _EVENTS) -> Iterator[Part]:
         start += len(events)
 
 
-def identity(model: Model) -> dict[str, str]:
+def _identity(model: Model) -> dict[str, str]:
     """SHA-256 of what a model's scores are made with."""
     return {
         "weights": digest(read_weights(model.weights_path("quantised"))),
@@ -157,7 +157,7 @@ class Reference:
             shares = tuple(Shares(*row) for row in rows)
         except (*_BROKEN, TypeError) as error:
             raise DataError(f"{path} is no reference of a release ({error}): restore it from git") from error
-        for key, value in identity(model).items():
+        for key, value in _identity(model).items():
             if value != getattr(header.about, key):
                 raise DataError(
                     f"{path} is of other {key} than those of {model.label}: restore both from git"
@@ -173,14 +173,14 @@ def make_reference(
     ``told`` is called with (done, total) events. Raises ``DataError`` when there is none.
     """
     events = chunks(path).events
-    step = -(-events // _PLANNED)
+    step = max(1, -(-events // _PLANNED))
     kept: list[tuple[Crossings, NDArray[np.float64]]] = []
     for part in parts(path, scorer):
         chosen = part.zero_bias
         chosen = chosen[(chosen + part.start) % step == 0]
         kept.append((part.crossings.at(chosen), part.events.weight[chosen]))
         told(part.start + len(part.events), 2 * events)
-    weight = np.concatenate([weight for _, weight in kept])
+    weight = np.concatenate([np.zeros(0), *(weight for _, weight in kept)])
     if not weight.any():
         raise DataError(f"{path} has no zero bias in its split {SPLIT!r}: give another sample")
     variables = plan(Crossings.joined([one for one, _ in kept]), weight, scorer.graph.output_type)
@@ -192,7 +192,7 @@ def make_reference(
     shares = tuple(tally.shares(number, profile) for number in range(len(variables)))
     about = About(
         model=f"{model.name}@{model.spec.version}",
-        **identity(model),
+        **_identity(model),
         sample=path.name,
         sample_sha256=file_digest(path),
         split=SPLIT,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,9 @@ from zerobias.beam import Beam
 from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.physics import Sample, figures
 
-__all__ = ["KINDS", "RATES_KHZ", "Crossings", "Kind", "Variable", "plan"]
+__all__ = ["Crossings", "Kind", "Variable", "plan"]
 
 Kind = Literal["input", "lowest bit", "presence", "score", "rate", "pile-up"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 RATES_KHZ = (100.0, 30.0, 10.0, 3.0)
 """Rates, at a full fill's crossings, whose thresholds a reference keeps."""
 BINS, PILEUP_BINS = 16, 10
