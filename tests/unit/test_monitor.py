@@ -45,7 +45,7 @@ def model(shelf_with_tiny: Path) -> Model:
 def scorer(model: Model) -> Scorer:
     """By NumPy: compiling takes longer than all of these events."""
     made = Scorer(model.contract, network_and_graph(model)[1])
-    made._compiled = None
+    made._ways.clear()
     return made
 
 

@@ -43,7 +43,7 @@ def model(shelf_with_tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Mo
 @pytest.fixture(scope="module")
 def scorer(model: Model) -> Scorer:
     made = Scorer(model.contract, network_and_graph(model)[1])
-    made._compiled = None
+    made._ways.clear()
     return made
 
 
