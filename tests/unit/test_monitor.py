@@ -114,6 +114,18 @@ def test_nothing_is_flagged_without_a_change(
     assert sum(row.status == "same" for row in found.rows) > 90
 
 
+def test_rare_heavy_crossings_that_one_sample_lacks_are_no_drift(
+    reference: Reference, scorer: Scorer, events: EventSet, tmp_path: Path
+) -> None:
+    """The train split has no third muon in a crossing of large weight, the reference has a few."""
+    train = events.of("zero_bias", "train")
+    found = drift(reference, scorer, replace(train, split=np.full(len(train), TEST, np.uint8)), tmp_path)
+    (muon,) = [row.change for row in found.rows if (row.kind, row.name) == ("presence", "muon3")]
+    assert muon is not None
+    assert muon.new < 0.3 * muon.reference
+    assert flags(found) == set()
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
