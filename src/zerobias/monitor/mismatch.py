@@ -12,7 +12,15 @@ from pydantic import BaseModel, ConfigDict
 from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.errors import DataError
 
-__all__ = ["FeatureRow", "InputCheck", "InputMismatch", "ScoreCheck", "ScoreMismatch"]
+__all__ = [
+    "FeatureRow",
+    "FirstInput",
+    "FirstScore",
+    "InputCheck",
+    "InputMismatch",
+    "ScoreCheck",
+    "ScoreMismatch",
+]
 
 FEW = 10
 """Fewest differing values from which a rule is read off, and fewest distinct ones."""
