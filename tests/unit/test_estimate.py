@@ -168,6 +168,22 @@ def test_wide_products_are_dsps() -> None:
     assert estimate(four_bits(2), Graph(nodes), UGT).dsp == 1
 
 
+@pytest.mark.parametrize(
+    ("kind", "levels"),
+    [
+        (FixedType(4, 4, False, "RND_CONV", "SAT"), 0),  # holds every value of the input
+        (FixedType(6, 5, True, "RND_CONV", "SAT"), 0),
+        (FixedType(3, 3, False, "RND_CONV", "SAT"), 2),  # saturates
+        (FixedType(3, 4, False, "RND_CONV", "SAT"), 2),  # rounds
+        (FixedType(3, 3, False), 0),  # drops bits
+    ],
+)
+def test_cast_that_changes_no_value_takes_no_level(kind: FixedType, levels: int) -> None:
+    wide = FixedType(12, 12)
+    bare = estimate(four_bits(2), graph(Cast(wide), (2,)), UGT).levels
+    assert estimate(four_bits(2), graph(Cast(kind), (2,)), UGT).levels == bare + levels
+
+
 def test_a_slower_clock_takes_fewer_cycles() -> None:
     op = Dense(np.full((3, 2), 5), FixedType(5, 5), np.array([1, 0]), FixedType(2, 2))
     slow = UGT.model_copy(update={"clock_mhz": 40.0})

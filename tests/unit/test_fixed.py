@@ -15,11 +15,14 @@ from zerobias.errors import UnsupportedError
 from zerobias.fixed import (
     Cast,
     Dense,
+    Dot,
     FixedArray,
     Graph,
     Input,
     Interval,
+    Multiply,
     Node,
+    Op,
     Square,
     Sum,
     from_keras,
@@ -123,6 +126,15 @@ def test_square_interval_across_zero() -> None:
     interval = Square().interval(Interval(np.array([-3, 2], object), np.array([2, 5], object), 0))
     assert interval.low.tolist() == [0, 4]
     assert interval.high.tolist() == [9, 25]
+
+
+@pytest.mark.parametrize(("op", "low", "high"), [(Multiply(), [0, 4], [9, 25]), (Dot(), [4], [34])])
+def test_product_with_itself_is_a_square(op: Op, low: list[int], high: list[int]) -> None:
+    """Over [-3, 2] and [2, 5]; two nodes with the same bounds may differ in sign."""
+    one, other = (Interval(np.array([-3, 2], object), np.array([2, 5], object), 0) for _ in range(2))
+    own = op.interval(one, one)
+    assert (own.low.tolist(), own.high.tolist()) == (low, high)
+    assert op.interval(one, other).low.min() < 0
 
 
 def values_of(quantiser: Any, x: np.ndarray) -> np.ndarray:

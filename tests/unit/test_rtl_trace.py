@@ -17,7 +17,7 @@ from alkaid.trace.fixed_variable import FVariable
 import zerobias.fixed
 from zerobias.contract import Contract, ContractSpec, FixedType
 from zerobias.errors import UnsupportedError
-from zerobias.fixed import Cast, Dense, FixedArray, Graph, Input, Interval, Node, Op, Square
+from zerobias.fixed import Cast, Dense, Dot, FixedArray, Graph, Input, Interval, Node, Op, Square, Sum
 from zerobias.rtl import trace
 from zerobias.rtl.trace import _RULES
 from zerobias.rtl.wires import HARDWARE, cast, multiply, normalised, plus, square
@@ -184,6 +184,22 @@ def test_one_weight_bit_is_seen() -> None:
     right = graph_of(contract, layer, kind).evaluate(contract.scale(raw))
     assert (trace(contract, graph_of(contract, layer, kind)).predict(raw) == right).all()
     assert (trace(contract, graph_of(contract, other, kind)).predict(raw) != right).any()
+
+
+def test_dot_of_a_node_with_itself_is_made_of_squares() -> None:
+    contract, score = contract_of(3), Cast(FixedType(20, 16, True, "RND_CONV", "SAT"))
+    squares = graph_of(contract, Square(), Sum(), score)
+    start = squares.nodes[0].name
+    dot = Graph((squares.nodes[0], Node("dot", Dot(), (start, start)), Node("score", score, ("dot",))))
+    raw = extreme_events(contract, random=2000, corners=100)
+    circuit = trace(contract, dot)
+    np.testing.assert_array_equal(circuit.predict(raw), dot.evaluate(contract.scale(raw)))
+    assert circuit.logic.cost == trace(contract, squares).logic.cost
+    # Negative control: a node with the same values, which the circuit cannot know to be the same.
+    copy = Node("copy", Cast(contract.network_type), (start,))
+    both = Node("dot", Dot(), (start, "copy"))
+    other = Graph((squares.nodes[0], copy, both, Node("score", score, ("dot",))))
+    assert trace(contract, other).logic.cost > circuit.logic.cost
 
 
 def test_constant_score_is_refused() -> None:

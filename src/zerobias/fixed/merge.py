@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zerobias.fixed.ops import FixedArray, Interval, Op
+from zerobias.fixed.ops import FixedArray, Interval, Op, Square
 
 __all__ = ["Add", "Concatenate", "Dot", "Multiply", "Subtract"]
 
@@ -56,7 +56,7 @@ class Subtract(Op):
 
 @dataclass(frozen=True)
 class Multiply(Op):
-    """Product of two inputs, element by element."""
+    """Product of two inputs, element by element; a node with itself is never negative."""
 
     def evaluate(self, *inputs: FixedArray) -> FixedArray:
         first, second = inputs
@@ -64,6 +64,8 @@ class Multiply(Op):
 
     def interval(self, *inputs: Interval) -> Interval:
         a, b = inputs
+        if a is b:
+            return Square().interval(a)
         corners = [x * y for x in (a.low, a.high) for y in (b.low, b.high)]
         return Interval(
             reduce(np.minimum, corners), reduce(np.maximum, corners), a.frac + b.frac, a.zeros + b.zeros

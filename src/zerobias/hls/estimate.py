@@ -7,8 +7,8 @@
 * DSP: products of two variables of which one has more than 10 bits.
 * FF: every layer's output bits, once for each clock the layer takes.
 * Latency: adder-tree levels of each layer (two operands a level, a term for each signed digit of a
-  constant), two levels for a rounding and saturating cast, ``_LEVEL_NS`` a level, as many levels in a
-  clock as fit its usable share; plus one clock each for the input and output registers.
+  constant), two levels for a rounding or saturating cast that can change a value, ``_LEVEL_NS`` a level, as
+  many levels in a clock as fit its usable share; plus one clock each for the input and output registers.
 
 Strategies change what a layer with constant weights costs:
 
@@ -133,8 +133,10 @@ def _cost(op: Op, inputs: list[Interval]) -> _Cost:
         return _matrix(op.dense, _widths(rows).reshape(-1, op.dense.kernel.shape[0]))
     width = _widths(inputs[0])
     if isinstance(op, Cast):
-        rounds = op.kind.overflow != "WRAP" or op.kind.rounding != "TRN"
-        return _Cost(levels=_CAST_LEVELS if rounds else 0)
+        source = inputs[0]
+        plain = op.kind.overflow == "WRAP" and op.kind.rounding == "TRN"
+        lossless = source.frac - source.zeros <= op.kind.frac and op.kind.holds(*op.rounded_bounds(source))
+        return _Cost(levels=0 if plain or lossless else _CAST_LEVELS)
     if isinstance(op, LeakyRelu):
         return _Cost(int(width.sum()), levels=1)
     if isinstance(op, Table):

@@ -7,7 +7,9 @@ from zerobias.nn.losses import squared_error, telescope, trigger_cells, weighted
 from zerobias.nn.mdmm import Bounds, Constraint, Equality, Maximum, Minimum
 from zerobias.nn.quantised import bits, largest, relu
 from zerobias.nn.surrogate import EmdSurrogate, emd_loss
+from zerobias.nn.terms import LimitedTerms
 from zerobias.nn.vae import VariationalAutoencoder
+from zerobias.nn.vicreg import SelfSupervised, active_dimensions, covariance, vicreg
 
 __all__ = [
     "Bounds",
@@ -15,12 +17,16 @@ __all__ = [
     "EmdSurrogate",
     "Equality",
     "Gather",
+    "LimitedTerms",
     "Maximum",
     "Minimum",
+    "SelfSupervised",
     "SumOfSquares",
     "SumShift",
     "VariationalAutoencoder",
+    "active_dimensions",
     "bits",
+    "covariance",
     "effective_bits",
     "emd_loss",
     "largest",
@@ -28,5 +34,6 @@ __all__ = [
     "squared_error",
     "telescope",
     "trigger_cells",
+    "vicreg",
     "weighted_squared_error",
 ]

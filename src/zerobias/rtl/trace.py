@@ -318,12 +318,13 @@ def _subtract(op: Subtract, inputs: list[Wires], frac: int) -> Wires:
 
 @traces(Multiply)
 def _multiply(op: Multiply, inputs: list[Wires], frac: int) -> Wires:
-    return _each(multiply, *inputs)
+    first, second = inputs
+    return _each(square, first) if first is second else _each(multiply, first, second)
 
 
 @traces(Dot)
 def _dot(op: Dot, inputs: list[Wires], frac: int) -> Wires:
-    return _over_axis(operator.add, _each(multiply, *inputs), -1)[..., None]
+    return _over_axis(operator.add, _multiply(Multiply(), inputs, frac), -1)[..., None]
 
 
 @traces(Concatenate)
