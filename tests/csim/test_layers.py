@@ -74,6 +74,15 @@ def coarse_then_saturated(x: Any) -> Any:
     return dense(2, "out", activation=bits("ap_fixed<14,10>"))(x)
 
 
+def cast_twice(x: Any) -> Any:
+    """The second cast rounds and saturates what the first has rounded and saturated, sign included."""
+    x = dense(3, "first", activation=bits("ap_fixed<7,5>"))(x)
+    x = qkeras.QActivation(bits("ap_fixed<6,5>"), name="again")(x)
+    x = keras.layers.Dot(axes=1, name="dot")([x, x])
+    x = qkeras.QActivation(bits("ap_fixed<9,9>"), name="distance")(x)
+    return qkeras.QActivation(relu("ap_ufixed<9,9>"), name="score")(x)
+
+
 def score_head(x: Any) -> Any:
     return SumOfSquares(wrap="v4", name="score")(dense(8, "mu", activation=bits("ap_fixed<10,7>"))(x))
 
@@ -86,6 +95,7 @@ NETWORKS: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "unsigned": (unsigned, {}),
     "coarse_then_saturated": (coarse_then_saturated, {}),
     "retyped_input": (retyped_input, {}),
+    "cast_twice": (cast_twice, {}),
     "published_wrap": (score_head, {}),
     "resource_strategy": (plain, {"strategy": "resource", "reuse_factor": 3}),
 }

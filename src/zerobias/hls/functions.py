@@ -13,9 +13,10 @@ from hls4ml.model.layers import Layer, register_layer
 from hls4ml.model.optimizer.passes.bit_exact import _produce_kif, get_input_kifs, get_output_shape
 from hls4ml.model.types import Source
 
+from zerobias.fixed import Graph
 from zerobias.hls.templates import fill_template
 
-__all__ = ["Function", "GatherHandler", "SumShiftHandler"]
+__all__ = ["Function", "GatherHandler", "SumShiftHandler", "separate"]
 
 Node = dict[str, Any]
 
@@ -58,19 +59,46 @@ def _(layer: Function) -> Any:
 
 
 def _function(
-    layer: Any, inputs: Sequence[Any], outputs: Sequence[Any], template: str, **values: Any
+    name: str, shape: Sequence[int], source: str, target: str, template: str, **values: Any
 ) -> Node:
     """Node of a layer whose code is ``template`` with ``values`` filled in."""
-    shape = [int(v) for v in outputs[0].shape[1:]]
-    texts = {"NAME": layer.name, "SIZE": str(int(np.prod(shape)))} | {k: str(v) for k, v in values.items()}
+    texts = {"NAME": name, "SIZE": str(int(np.prod(shape)))} | {k: str(v) for k, v in values.items()}
     return {
-        "name": layer.name,
+        "name": name,
         "class_name": "Function",
         "code": fill_template(template, texts),
-        "shape": shape,
-        "input_keras_tensor_names": [inputs[0].name],
-        "output_keras_tensor_names": [outputs[0].name],
+        "shape": [int(v) for v in shape],
+        "input_keras_tensor_names": [source],
+        "output_keras_tensor_names": [target],
     }
+
+
+def _arranged(name: str, places: Any, source: str, target: str) -> Node:
+    """Node of the values at the given places."""
+    values = ", ".join(map(str, places.ravel()))
+    node = _function(name, places.shape, source, target, "gather.h.in", INDEX=values)
+    return node | {"places": places.tolist()}
+
+
+def separate(layers: Sequence[Node], graph: Graph) -> list[Node]:
+    """``layers`` with a copy of the values between two casts in a row.
+
+    hls4ml gives a cast's type to the layer in front of it and drops the cast: of two it would keep the second
+    alone, and where both are results of the network it stops.
+    """
+    casts = {layer["name"] for layer in layers if layer["class_name"] == "ExactQuantizer"}
+    nothing = graph.trace(np.zeros((1, *graph.input.shape), dtype=np.int64))
+    separated: list[Node] = []
+    for layer in layers:
+        if layer["name"] in casts and casts.intersection(layer["inputs"]):
+            (source,), (tensor,) = layer["inputs"], layer["input_keras_tensor_names"]
+            name, shape = f"{layer['name']}_from", nothing[layer["name"]].value.shape[1:]
+            places = np.arange(np.prod(shape)).reshape(shape)
+            node = _arranged(name, places, tensor, f"{tensor}_copy")
+            separated.append(node | {"inputs": [source]})
+            layer |= {"inputs": [name], "input_keras_tensor_names": [f"{tensor}_copy"]}
+        separated.append(layer)
+    return separated
 
 
 class SumShiftHandler(KerasV3LayerHandler):  # type: ignore[misc]
@@ -83,7 +111,8 @@ class SumShiftHandler(KerasV3LayerHandler):  # type: ignore[misc]
         kind = layer.kind
         growth = (int(inputs[0].shape[-1]) - 1).bit_length()
         values = {"GROWTH": growth, "FRAC": kind.frac, "RESULT_T": kind}
-        node = _function(layer, inputs, outputs, "sum_shift.h.in", **values)
+        shape = outputs[0].shape[1:]
+        node = _function(layer.name, shape, inputs[0].name, outputs[0].name, "sum_shift.h.in", **values)
         return (node | {"kif": (0, kind.integer, kind.frac)},)
 
 
@@ -94,6 +123,4 @@ class GatherHandler(KerasV3LayerHandler):  # type: ignore[misc]
 
     def handle(self, layer: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> tuple[Node, ...]:
         """Node of the layer."""
-        values = ", ".join(map(str, layer.index.ravel()))
-        node = _function(layer, inputs, outputs, "gather.h.in", INDEX=values)
-        return (node | {"places": layer.index.tolist()},)
+        return (_arranged(layer.name, layer.index, inputs[0].name, outputs[0].name),)

@@ -145,6 +145,7 @@ def hls4ml_model(
         from hls4ml.converters.keras_v3_to_hls import parse_keras_v3_model
         from hls4ml.model import ModelGraph
 
+        from zerobias.hls.functions import separate
         from zerobias.hls.handlers import complete, quantiser_node
 
         config = create_config(
@@ -168,6 +169,7 @@ def hls4ml_model(
         except ValueError as error:
             raise UnsupportedError(f"hls4ml cannot convert the model: {error}") from error
         complete(layers, graph)
+        layers = separate(layers, graph)
         config["HLSConfig"] = {
             "Model": {
                 "Precision": {"default": "fixed<16,6>"},
