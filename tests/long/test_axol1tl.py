@@ -39,6 +39,18 @@ def test_training_twice_gives_the_same_weights_and_the_released_quality(model: M
     assert first["active_units"] >= 4
 
 
+def test_v5_training_twice_gives_the_same_weights_and_the_working_quality(tmp_path: Path) -> None:
+    folder = find_model("axol1tl_v5").folder
+    shutil.copytree(folder, tmp_path / "models" / "axol1tl_v5")
+    copy = find_model("axol1tl_v5", tmp_path / "models")
+    events = read(default_sample())
+    first, second = train(copy, events), train(copy, events)
+    assert first["digest"] == second["digest"]
+    working = json.loads((folder / "weights" / "history.json").read_text())
+    best, before = (max(row["tuning_auc"] for row in rows["quantised"]) for rows in (first, working))
+    assert best > before - 0.01
+
+
 def test_ten_million_random_events_in_keras(model: Model) -> None:
     network, graph = reference(model)
     keras = keras_implementation(network, model.contract, graph)
