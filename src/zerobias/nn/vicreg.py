@@ -60,7 +60,7 @@ def active_dimensions(
 ) -> int:
     """Dimensions an embedding (n, d) of events with ``weight`` (n,) really uses.
 
-    Counts the eigenvalues of its covariance above ``share`` of d * ``spread``**2, the variance that
+    Counts the eigenvalues of its covariance above ``share`` of ``d * spread**2``, the variance that
     :func:`vicreg` asks for in all: 0 where all events have one value, 1 where all dimensions say the same
     thing, at most d.
     """
