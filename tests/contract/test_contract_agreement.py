@@ -101,14 +101,19 @@ def tried(contract: Contract) -> IntArray:
     return every[np.unique(np.linspace(0, len(every) - 1, min(len(every), 4096)).round().astype(int))]
 
 
+KNOWN: dict[tuple[Any, ...], list[int]] = {}
+
+
 def defined(contract: Contract) -> np.ndarray:
     """What the definition makes of :func:`tried`; features that are scaled alike are computed once."""
-    raw, known = tried(contract), {}
+    raw, columns = tried(contract), []
+    types = contract.raw_type, contract.offset_type, contract.network_type
     for index, f in enumerate(contract.features):
-        alike = f.offset, f.shift, f.step_log2, f.low, f.high
-        if alike not in known:
-            known[alike] = [scaled_exactly(contract, index, int(value)) for value in raw[:, index]]
-    return np.array([known[f.offset, f.shift, f.step_log2, f.low, f.high] for f in contract.features]).T
+        alike = types, f.offset, f.shift, f.step_log2, raw[:, index].tobytes()
+        if alike not in KNOWN:
+            KNOWN[alike] = [scaled_exactly(contract, index, int(value)) for value in raw[:, index]]
+        columns.append(KNOWN[alike])
+    return np.array(columns).T
 
 
 def test_reference_is_the_definition(contract: Contract) -> None:
