@@ -11,7 +11,7 @@ import pytest
 from zerobias.cli.build import build_firmware
 from zerobias.contract import Contract, ContractSpec, FixedType, IntArray
 from zerobias.errors import GateError, UnsupportedError
-from zerobias.fixed import Cast, Dense, Graph, Input, Node, random_weights, shaped, with_weights
+from zerobias.fixed import Cast, Dense, Graph, Input, Node, Table, random_weights, shaped, with_weights
 from zerobias.rtl import (
     GateCount,
     Netlist,
@@ -46,10 +46,13 @@ def network() -> tuple[Contract, Graph]:
     contract = Contract(ContractSpec.model_validate(spec))
     kernel = np.array([[3, -2], [-4, 1], [2, 3]])
     layer = Dense(kernel, FixedType(3, 2), np.array([5, -3]), FixedType(5, 4))
+    values = np.random.default_rng(0).integers(-32, 32, 64)
     nodes = (
         Node("in", Input(contract.network_type, (3,)), ()),
         Node("dense", layer, ("in",)),
-        Node("score", Cast(FixedType(6, 5, True, "RND", "SAT")), ("dense",)),
+        Node("cast", Cast(FixedType(6, 5, True, "RND", "SAT")), ("dense",)),
+        Node("table", Table(values, -32, FixedType(6, 5)), ("cast",)),
+        Node("score", Cast(FixedType(6, 5)), ("table",)),
     )
     return contract, Graph(nodes)
 

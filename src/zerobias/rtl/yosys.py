@@ -149,7 +149,7 @@ def _script(family: str, top: str) -> tuple[str, ...]:
     if family == GENERIC:
         return (
             f"hierarchy -top {top}",
-            "proc",
+            "proc -norom",  # a table is gates too
             "setattr -mod -set keep_hierarchy 1 *_multiplier",  # thousands alike: each kind is mapped once
             "flatten",
             "opt_expr",
