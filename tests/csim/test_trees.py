@@ -111,6 +111,7 @@ def test_one_threshold(built: Built, tmp_path: Path) -> None:
     assert f"tree 4: threshold of node 0 is {pair}" in text
 
 
+@pytest.mark.long
 def test_one_leaf(built: Built, tmp_path: Path) -> None:
     trees, nodes = built[1], list(built[1].slices())[2]
     leaf = int(np.flatnonzero(trees.feature[nodes] < 0)[-1])

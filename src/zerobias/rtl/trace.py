@@ -133,6 +133,8 @@ def trace(contract: Contract, graph: Graph, target: Target | None = None, *, por
     fracs = {name: x.frac for name, x in graph.intervals(*contract.box).items()}
     if ports:
         weights = weight_fields(graph)
+        if not weights:
+            raise UnsupportedError("it has no weights to be ports: trees are constants of the circuit")
         graph, held = with_wires(graph, weights)
     for node in graph:
         rule = _RULES.get(type(node.op))
