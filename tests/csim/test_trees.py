@@ -15,7 +15,8 @@ import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 
 from zerobias.contract import FixedType
-from zerobias.errors import UnsupportedError
+from zerobias.emulator import interface_of
+from zerobias.errors import SpecError, UnsupportedError
 from zerobias.fixed import Graph, graph_of
 from zerobias.hls import HlsProject, write_project
 from zerobias.hls.trees import conifer_ensemble
@@ -196,6 +197,10 @@ def test_what_trees_do_not_have_is_refused(built: Built, tmp_path: Path, tiny: M
         "model grove: trees are fully unrolled: leave strategy and reuse_factor out of [hls]"
     )
     assert not (tmp_path / "hls").exists()
+    emulator = built[0].spec.emulator.model_copy(update={"latent": "trees"})
+    other = replace(built[0], spec=built[0].spec.model_copy(update={"emulator": emulator}))
+    with pytest.raises(SpecError, match=r"emulator\.latent 'trees': trees have no layers, leave it out"):
+        interface_of(other, built[1], built[2])
     small = replace(built[1], score_type=FixedType.parse("ap_ufixed<10,0>"))
     with pytest.raises(UnsupportedError, match=r"multiplies the score by 1, which ap_ufixed<10,0> does not"):
         conifer_ensemble(small, built[0].contract.network_type)

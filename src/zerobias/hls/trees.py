@@ -47,7 +47,7 @@ def conifer_ensemble(ensemble: TreeEnsemble, network_type: FixedType) -> dict[st
             f"trees {ensemble.name}: conifer multiplies the score by 1, which {kind} does not hold; "
             "give it more integer bits"
         )
-    used = used_features(ensemble)
+    used = _used_features(ensemble)
     return {
         "n_trees": len(ensemble.root),
         "n_features": len(used),
@@ -61,7 +61,7 @@ def conifer_ensemble(ensemble: TreeEnsemble, network_type: FixedType) -> dict[st
     }
 
 
-def used_features(ensemble: TreeEnsemble) -> IntArray:
+def _used_features(ensemble: TreeEnsemble) -> IntArray:
     """Features that a decision asks about, in order: conifer gets these alone, its C simulation multiplies
     each with a weight at every node."""
     return np.unique(ensemble.feature[ensemble.feature != LEAF])
@@ -99,7 +99,7 @@ def write_trees(ensemble: TreeEnsemble, network_type: FixedType, name: str, spac
         "INPUT": _written(network_type),
         "RESULT": _written(ensemble.score_type),
         "N_FEATURES": str(ensemble.features),
-        "USED": ", ".join(map(str, used_features(ensemble))),
+        "USED": ", ".join(map(str, _used_features(ensemble))),
     }
     for suffix in (".h", ".cpp"):
         (firmware / f"{name}{suffix}").write_text(fill_template(f"trees{suffix}.in", values))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from zerobias.errors import UnsupportedError
 from zerobias.trees.ensemble import LEAF, TreeEnsemble
 
-__all__ = ["from_gradient_boosting", "from_isolation_forest", "mean_path_length"]
+__all__ = ["from_gradient_boosting", "from_isolation_forest"]
 
 
 def from_gradient_boosting(name: str, fitted: Any) -> TreeEnsemble:
@@ -49,7 +49,7 @@ def from_isolation_forest(name: str, fitted: Any) -> TreeEnsemble:
     return _joined(name, fitted.n_features_in_, trees, features, [-_path_lengths(tree) for tree in trees])
 
 
-def mean_path_length(events: NDArray[Any]) -> NDArray[np.float64]:
+def _mean_path_length(events: NDArray[Any]) -> NDArray[np.float64]:
     """c(n) = 2 H(n-1) - 2 (n-1) / n: mean length of an unsuccessful search in a search tree of n events.
 
     H is ln + Euler's constant, as in the paper and in scikit-learn; c(0) = c(1) = 0, c(2) = 1.
@@ -65,7 +65,7 @@ def _path_lengths(tree: Any) -> NDArray[np.float64]:
     depth = np.zeros(tree.node_count)
     for node in np.flatnonzero(tree.feature >= 0):
         depth[[tree.children_left[node], tree.children_right[node]]] = depth[node] + 1
-    lengths: NDArray[np.float64] = depth + mean_path_length(tree.n_node_samples)
+    lengths: NDArray[np.float64] = depth + _mean_path_length(tree.n_node_samples)
     return lengths
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,7 @@ class TreeEnsemble:
         for first, last in zip(self.root, [*self.root[1:], len(self.feature)], strict=True):
             yield slice(int(first), int(last))
 
-    @property
+    @cached_property
     def depth(self) -> int:
         """Most decisions on the way to a leaf."""
         levels = np.zeros(len(self.feature), dtype=np.int64)

@@ -95,7 +95,7 @@ class ModelSpec(_Spec):
     title: str
     """What it is, in one line."""
     design: Literal["hls4ml", "conifer", "rtl"] = "hls4ml"
-    """The deployed design: its rows decide the report's verdict. Trees have ``conifer``, networks ``hls4ml``."""
+    """The deployed design: its rows decide the report's verdict. Of trees ``conifer`` or ``rtl``."""
     seed: int = Field(default=1, ge=0)
     """Seed of the training."""
     menu_scale: int | None = Field(default=None, gt=0)
