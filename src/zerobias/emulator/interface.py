@@ -15,7 +15,7 @@ from zerobias.trees import TreeEnsemble
 if TYPE_CHECKING:
     import keras
 
-    from zerobias.zoo import Model, Network
+    from zerobias.zoo import Model
 
 __all__ = ["Interface", "interface_of"]
 
@@ -48,7 +48,7 @@ class Interface:
         return f"std::pair<{','.join(texts)}>"
 
 
-def interface_of(model: Model, network: Network, graph: Graph) -> Interface:
+def interface_of(model: Model, network: keras.Model | TreeEnsemble, graph: Graph) -> Interface:
     """Interface of the library of ``model``, whose quantised network and fixed-point graph are given.
 
     Raises ``SpecError`` when ``[emulator]`` of model.toml names a layer that does not exist or has no

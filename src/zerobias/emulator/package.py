@@ -27,7 +27,9 @@ from zerobias.hls.trees import write_trees
 from zerobias.trees import TreeEnsemble
 
 if TYPE_CHECKING:
-    from zerobias.zoo import Model, Network
+    import keras
+
+    from zerobias.zoo import Model
 
 __all__ = ["Package", "check_golden", "checker_source", "write_emulator"]
 
@@ -58,7 +60,7 @@ class Package:
 
 def write_emulator(
     model: Model,
-    network: Network,
+    network: keras.Model | TreeEnsemble,
     graph: Graph,
     raw: IntArray,
     score: IntArray,
@@ -157,7 +159,12 @@ def _golden_latent(
 
 
 def _write_sources(
-    model: Model, network: Network, graph: Graph, interface: Interface, scratch: Path, fresh: Path
+    model: Model,
+    network: keras.Model | TreeEnsemble,
+    graph: Graph,
+    interface: Interface,
+    scratch: Path,
+    fresh: Path,
 ) -> tuple[list[str], list[str]]:
     """Write ``firmware`` and ``ap_types`` of the package; names of the types of the input and of the results,
     and the headers to include first."""

@@ -23,8 +23,6 @@ from zerobias.trees import TreeEnsemble
 if TYPE_CHECKING:
     import keras
 
-    from zerobias.zoo import Network
-
 __all__ = ["activated", "from_keras", "graph_of", "handles", "quantised_weights"]
 
 
@@ -42,7 +40,7 @@ def handles(*layer_classes: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def graph_of(network: Network, contract: Contract) -> Graph:
+def graph_of(network: keras.Model | TreeEnsemble, contract: Contract) -> Graph:
     """Fixed-point graph of a quantised network, Keras model or tree ensemble, by its front end."""
     if isinstance(network, TreeEnsemble):
         return from_trees(network, contract)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import keras
 
     from zerobias.targets import Target
-    from zerobias.zoo import ModelSpec, Network
+    from zerobias.zoo import ModelSpec
 
 __all__ = ["HlsLayer", "HlsProject", "hls4ml_model", "hls_tool", "namespace", "write_project"]
 
@@ -82,13 +82,18 @@ def namespace(name: str, version: str) -> str:
     return f"{name}_v{re.sub(r'[^0-9A-Za-z]', '_', version)}"
 
 
-def hls_tool(model: Network) -> Literal["hls4ml", "conifer"]:
+def hls_tool(model: keras.Model | TreeEnsemble) -> Literal["hls4ml", "conifer"]:
     """What writes the HLS project of a quantised network, and what that design is called."""
     return "conifer" if isinstance(model, TreeEnsemble) else "hls4ml"
 
 
 def write_project(
-    spec: ModelSpec, model: Network, graph: Graph, contract: Contract, target: Target, path: Path
+    spec: ModelSpec,
+    model: keras.Model | TreeEnsemble,
+    graph: Graph,
+    contract: Contract,
+    target: Target,
+    path: Path,
 ) -> HlsProject:
     """Write the HLS project of a quantised model to the folder ``path``, replacing what was there.
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,11 @@ from zerobias.errors import DataError
 from zerobias.events import EventSet
 from zerobias.files import write_text
 from zerobias.shelves import build_root
-from zerobias.zoo import Model, Network, collect_weights, digest, write_weights
+from zerobias.trees import TreeEnsemble
+from zerobias.zoo import Model, collect_weights, digest, write_weights
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["Trained", "TrainingData", "reproducible", "train", "training_data"]
 
@@ -57,10 +61,10 @@ class Trained:
     ``companions``: other networks by name, kept in ``weights/<name>.npz``; no part of the firmware.
     """
 
-    quantised: Network
-    floating: Network
+    quantised: keras.Model | TreeEnsemble
+    floating: keras.Model | TreeEnsemble
     history: Mapping[str, Any]
-    companions: Mapping[str, Network] = field(default_factory=dict)
+    companions: Mapping[str, keras.Model | TreeEnsemble] = field(default_factory=dict)
 
 
 def _silent(step: str, done: int, total: int) -> None:

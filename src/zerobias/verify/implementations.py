@@ -19,8 +19,6 @@ from zerobias.verify.trees import sklearn_implementation
 if TYPE_CHECKING:
     import keras
 
-    from zerobias.zoo import Network
-
 __all__ = [
     "circuit_implementation",
     "csim_implementation",
@@ -34,7 +32,9 @@ _NOT_AN_INTEGER = -(2**40)
 _FLOAT32_BITS = 24
 
 
-def framework_implementation(model: Network, contract: Contract, graph: Graph) -> Implementation:
+def framework_implementation(
+    model: keras.Model | TreeEnsemble, contract: Contract, graph: Graph
+) -> Implementation:
     """The quantised network in the framework it was trained in: Keras, or scikit-learn for trees."""
     if isinstance(model, TreeEnsemble):
         return sklearn_implementation(model, contract, graph)

@@ -5,7 +5,6 @@ from zerobias.zoo.links import LinkSpec, LinksSpec, PieceSpec, SlotsSpec
 from zerobias.zoo.shelf import Model, find_model, model_names, released_versions, with_contract
 from zerobias.zoo.spec import EmulatorSpec, HlsSettings, ModelSpec, RangeSpec, SearchSpec, TargetSpec
 from zerobias.zoo.weights import (
-    Network,
     apply_weights,
     collect_weights,
     digest,
@@ -21,7 +20,6 @@ __all__ = [
     "LinksSpec",
     "Model",
     "ModelSpec",
-    "Network",
     "PieceSpec",
     "RangeSpec",
     "SearchSpec",

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -24,8 +24,12 @@ from zerobias.errors import SpecError, ZerobiasError
 from zerobias.shelves import shelf
 from zerobias.specs import load_toml
 from zerobias.targets import Target, load_target
+from zerobias.trees import TreeEnsemble
 from zerobias.zoo.spec import ModelSpec
-from zerobias.zoo.weights import Network, apply_weights, read_weights
+from zerobias.zoo.weights import apply_weights, read_weights
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["Model", "find_model", "model_names", "released_versions", "with_contract"]
 
@@ -121,12 +125,14 @@ class Model:
                 raise SpecError(f"model {self.name}: {path.name} does not define {function}()")
         return module
 
-    def build(self, *, quantised: bool = True) -> Network:
+    def build(self, *, quantised: bool = True) -> keras.Model | TreeEnsemble:
         """Keras model or tree ensemble as ``model.py`` builds it, network input -> score.
 
         Raises ``SpecError`` naming the line of ``model.py`` that fails.
         """
-        network: Network = self._own_code(lambda: self.module.build(self.spec, quantised=quantised))
+        network: keras.Model | TreeEnsemble = self._own_code(
+            lambda: self.module.build(self.spec, quantised=quantised)
+        )
         return network
 
     def train(self, data: Any) -> Any:
@@ -161,7 +167,7 @@ class Model:
         """File of the model's weights: ``kind`` is ``"quantised"`` or ``"float"``."""
         return self.folder / "weights" / f"{kind}.npz"
 
-    def load(self, *, quantised: bool = True) -> Network:
+    def load(self, *, quantised: bool = True) -> keras.Model | TreeEnsemble:
         """Keras model or tree ensemble, network input -> score, with the working model's weights."""
         network = self.build(quantised=quantised)
         return apply_weights(network, read_weights(self.weights_path("quantised" if quantised else "float")))

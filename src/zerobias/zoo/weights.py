@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
-    "Network",
     "apply_weights",
     "collect_weights",
     "digest",
@@ -30,8 +29,6 @@ __all__ = [
 ]
 
 Arrays = Mapping[str, NDArray[Any]]
-Network: TypeAlias = "keras.Model | TreeEnsemble"
-"""What a ``model.py`` builds: network input -> score."""
 _BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """What reading a damaged archive raises."""
 
@@ -71,7 +68,7 @@ def digest(arrays: Arrays) -> str:
     return state.hexdigest()
 
 
-def collect_weights(model: Network) -> dict[str, NDArray[Any]]:
+def collect_weights(model: keras.Model | TreeEnsemble) -> dict[str, NDArray[Any]]:
     """The values a quantised or float model computes with, keyed ``<layer>/<array>``.
 
     A quantised array is collected as its quantised values, so the file holds what the firmware holds.
@@ -96,7 +93,7 @@ def quantised_values(layer: Any, array: str) -> NDArray[Any]:
     return np.asarray(value, dtype=np.float32)
 
 
-def apply_weights(model: Network, arrays: Arrays) -> Network:
+def apply_weights(model: keras.Model | TreeEnsemble, arrays: Arrays) -> keras.Model | TreeEnsemble:
     """The model with these weights: a Keras model itself, changed; trees as a new ensemble.
 
     Raises ``DataError`` for a missing, superfluous or wrongly shaped array.
