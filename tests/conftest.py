@@ -48,6 +48,14 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return find_model("encoder", _shelf_with("encoder", tmp_path_factory.mktemp("encoders")))
 
 
+@pytest.fixture(scope="session")
+def grove(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The test trees, with weights."""
+    from zerobias.zoo import find_model
+
+    return find_model("grove", _shelf_with("grove", tmp_path_factory.mktemp("groves")))
+
+
 @pytest.fixture
 def tiny(shelf_with_tiny: Path) -> Model:
     """The tiny model, with weights."""

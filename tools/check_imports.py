@@ -25,6 +25,7 @@ STAGES = (
     "econt",
     "simulate",
     "emd",
+    "trees",
     "zoo",
     "nn",
     "train",

@@ -39,13 +39,13 @@ _GRID = [(8, 1 << 25), (8, 1 << 24), (8, 1 << 26), (4, 1 << 25), (16, 1 << 25)]
 def pack(folder: Path, names: list[str]) -> None:
     """Write all that ``run`` needs of the models, as their sample stores the events."""
     from zerobias.events import default_sample, read
-    from zerobias.fixed import from_keras
+    from zerobias.fixed import graph_of
     from zerobias.zoo import find_model, load_keras, model_names
 
     load_keras()
     for name in names or model_names():
         model = find_model(name)
-        contract, graph = model.contract, from_keras(model.load(), model.contract)
+        contract, graph = model.contract, graph_of(model.load(), model.contract)
         collection = contract.spec.collection
         kind = read(default_sample(collection)).collections[collection].dtype
         pack_graph(folder, name, contract, graph, kind)

@@ -11,11 +11,11 @@ import pytest
 
 from zerobias.emulator import write_emulator
 from zerobias.events import default_sample, read
-from zerobias.fixed import Dense, Graph, from_keras, shaped
+from zerobias.fixed import Dense, Graph, Trees, graph_of, shaped
 from zerobias.release import INDEX, check_files, index_text
 from zerobias.score import CompiledGraph
 from zerobias.score.device import XlaGraph
-from zerobias.verify import extreme_events, golden_inputs, keras_implementation, read_golden
+from zerobias.verify import extreme_events, framework_implementation, golden_inputs, read_golden
 from zerobias.zoo import Model, collect_weights, digest, find_model, model_names, read_weights
 
 
@@ -24,8 +24,8 @@ def model(request: pytest.FixtureRequest) -> Model:
     return find_model(request.param)
 
 
-def graph_of(model: Model) -> Graph:
-    return from_keras(model.load(), model.contract)
+def loaded(model: Model) -> Graph:
+    return graph_of(model.load(), model.contract)
 
 
 def test_shelf_holds_axol1tl() -> None:
@@ -50,20 +50,20 @@ def test_weights_file_holds_what_the_firmware_computes_with(model: Model) -> Non
 
 
 def test_no_accumulator_and_no_score_can_overflow(model: Model) -> None:
-    graph = graph_of(model)
+    graph = loaded(model)
     rows = graph.headroom(graph.intervals(*model.contract.box))
     assert [row.node for row in rows if row.overflows] == []
 
 
-def test_golden_scores_are_reproduced_by_reference_and_keras(model: Model) -> None:
+def test_golden_scores_are_reproduced_by_reference_and_framework(model: Model) -> None:
     golden = read_golden(model.folder / "golden" / "golden.npz")
     assert len(golden.raw) > 1000
     network = model.load()
-    graph = from_keras(network, model.contract)
+    graph = graph_of(network, model.contract)
     model.contract.check(golden.raw)
     np.testing.assert_array_equal(graph.evaluate(shaped(model.contract, graph, golden.raw)), golden.score)
     np.testing.assert_array_equal(
-        keras_implementation(network, model.contract, graph).score(golden.raw), golden.score
+        framework_implementation(network, model.contract, graph).score(golden.raw), golden.score
     )
 
 
@@ -75,11 +75,20 @@ def test_golden_inputs_are_those_of_the_sample(model: Model) -> None:
 
 
 def test_golden_sees_every_layer(model: Model) -> None:
-    """Negative control: flip one weight bit in each dense layer, the golden scores must change."""
+    """Negative control: flip one weight bit in each dense layer, or a bit of every leaf of each tree, or move
+    every threshold of it; the golden scores must change."""
     golden = read_golden(model.folder / "golden" / "golden.npz")
-    graph = graph_of(model)
+    graph = loaded(model)
     inputs = shaped(model.contract, graph, golden.raw)
     for node in graph:
+        if isinstance(node.op, Trees):
+            trees = node.op.ensemble
+            for number, nodes in enumerate(trees.slices()):
+                for array in (trees.threshold, trees.value):
+                    array[nodes] ^= 1
+                    changed = (graph.evaluate(inputs) != golden.score).any()
+                    array[nodes] ^= 1
+                    assert changed, number
         if not isinstance(node.op, Dense):
             continue
         row, column = np.argwhere(node.op.kernel != 0)[0]
@@ -93,7 +102,7 @@ def test_golden_sees_every_layer(model: Model) -> None:
 def test_fast_scores_are_the_references(model: Model, tmp_path: Path) -> None:
     """Golden events as they are stored, borders of the contract and random events."""
     golden = read_golden(model.folder / "golden" / "golden.npz")
-    graph = graph_of(model)
+    graph = loaded(model)
     stored = read(default_sample(model.contract.spec.collection)).collections[model.contract.spec.collection]
     raw = np.concatenate([golden.raw, extreme_events(model.contract, corners=1000, random=4000)])
     expected = graph.evaluate(shaped(model.contract, graph, raw))
@@ -106,7 +115,7 @@ def test_fast_scores_are_the_references(model: Model, tmp_path: Path) -> None:
 def test_emulator_library_can_be_written(model: Model, tmp_path: Path) -> None:
     golden = read_golden(model.folder / "golden" / "golden.npz")
     network = model.load()
-    graph = from_keras(network, model.contract)
+    graph = graph_of(network, model.contract)
     package = write_emulator(model, network, graph, golden.raw, golden.score, tmp_path / "emulator")
     assert package.library.stem.endswith(f"_v{model.spec.version.replace('.', 'p')}")
     assert json.loads(package.sidecar.read_text())["golden_events"] == len(golden.raw)

@@ -30,8 +30,10 @@ from zerobias.fixed import (
     Sum,
     SumShift,
     Table,
+    Trees,
     Windows,
 )
+from zerobias.trees import LEAF, TreeEnsemble
 
 WIDEST = 44
 """Bits above which a value is cast before anything else happens to it."""
@@ -81,6 +83,25 @@ def random_contract(rng: np.random.Generator) -> Contract:
             return Contract(ContractSpec.model_validate(spec))
         except SpecError:
             continue
+
+
+def random_trees(rng: np.random.Generator, contract: Contract) -> Trees:
+    """Three trees of up to four decisions, which ask about any feature, within its range or not."""
+    kind = random_type(rng, 3, 9, 12, False)
+    low, high = contract.box
+    nodes: list[list[int]] = []
+
+    def grow(depth: int) -> int:
+        node, feature = len(nodes), int(rng.integers(len(low)))
+        nodes.append([LEAF, 0, node, node, int(rng.integers(kind.max_int, endpoint=True))])
+        if depth < 4 and rng.integers(5):
+            threshold = int(rng.integers(low[feature] - 1, high[feature], endpoint=True))
+            nodes[node] = [feature, threshold, grow(depth + 1), grow(depth + 1), 0]
+        return node
+
+    root = np.array([grow(0) for _ in range(3)])
+    feature, threshold, left, right, value = np.array(nodes).T
+    return Trees(TreeEnsemble("trees", len(low), kind, root, feature, threshold, left, right, value), kind)
 
 
 class _Growing:
@@ -186,6 +207,7 @@ class _Growing:
         self.add(Reshape((math.prod(self.look(self.now)[0]),)))
         self.add(Sum())
         self.add(Dot(), self.builder.nodes[-2].name, self.add(LeakyRelu(1), self.builder.nodes[-2].name))
+        self.add(random_trees(self.rng, self.contract), self.add(Reshape((30,)), "in"))
         taps = [
             self.add(Cast(TAP), self.add(Reshape((math.prod(self.look(node.name)[0]),)), node.name))
             for node in tuple(self.builder.nodes)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from zerobias.emulator import Package, build_emulator, check_emulator, checker_source, write_emulator
-from zerobias.fixed import from_keras
+from zerobias.fixed import graph_of
 from zerobias.verify import read_golden
 from zerobias.zoo import find_model, model_names
 
@@ -143,7 +143,7 @@ def test_all_models_in_one_process(first: Any, second: Any, tmp_path: Path) -> N
         model = find_model(name)
         network = model.load()
         golden = read_golden(model.folder / "golden" / "golden.npz")
-        graph = from_keras(network, model.contract)
+        graph = graph_of(network, model.contract)
         packages.append(write_emulator(model, network, graph, golden.raw, golden.score, tmp_path / name))
     for package in packages:
         build_emulator(package)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zerobias.fixed import from_keras
+from zerobias.fixed import graph_of
 from zerobias.rtl import simulate, trace, write_design
 from zerobias.verify import extreme_events, read_golden
 from zerobias.zoo import find_model, model_names
@@ -19,7 +19,7 @@ def test_a_million_events(name: str, tmp_path: Path) -> None:
     """Golden vectors, extremes, and random events of which half are mostly absent objects."""
     model = find_model(name)
     contract = model.contract
-    graph = from_keras(model.load(), contract)
+    graph = graph_of(model.load(), contract)
     circuit = trace(contract, graph, model.target)
     design = write_design(circuit, model.target, tmp_path / "rtl", name=name)
     golden = read_golden(model.folder / "golden" / "golden.npz")

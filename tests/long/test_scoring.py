@@ -15,7 +15,7 @@ import pytest
 
 from zerobias.contract import Contract, IntArray
 from zerobias.events import default_sample, read
-from zerobias.fixed import Graph, from_keras, shaped
+from zerobias.fixed import Graph, graph_of, shaped
 from zerobias.score import CompiledGraph
 from zerobias.score.device import XlaGraph
 from zerobias.zoo import find_model, model_names
@@ -30,7 +30,7 @@ def loaded(name: str) -> tuple[Contract, Graph, np.dtype[Any]]:
     model = find_model(name)
     collection = model.contract.spec.collection
     stored = read(default_sample(collection)).collections[collection].dtype
-    return model.contract, from_keras(model.load(), model.contract), stored
+    return model.contract, graph_of(model.load(), model.contract), stored
 
 
 def blocks(contract: Contract) -> Iterator[tuple[str, IntArray]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from zerobias.fixed import from_keras
+from zerobias.fixed import graph_of
 from zerobias.rtl import check_gates, close_timing, read_netlist, trace
 from zerobias.verify import read_golden
 from zerobias.zoo import find_model
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.long
 def test_model(name: str, latency_ns: float, lut_percent: float, tmp_path: Path) -> None:
     """One cut of the model: fast, small, equal to the reference, and within the limits of time and memory."""
     model = find_model(name)
-    circuit = trace(model.contract, from_keras(model.load(), model.contract))
+    circuit = trace(model.contract, graph_of(model.load(), model.contract))
     (attempt,) = close_timing(circuit, model.target, tmp_path, name=name, tries=1)
     assert attempt.latency_ns is not None
     assert attempt.latency_ns <= latency_ns

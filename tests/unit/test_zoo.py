@@ -62,7 +62,7 @@ def test_unknown_names_list_the_known(folder: Path, name: str) -> None:
             "hls: distributed_arithmetic is fully unrolled: reuse_factor must be 1",
         ),
         ('strategy = "latency"', 'strategy = "fast"', "hls.strategy: .*latency"),
-        ('title = "', 'design = "vhdl"\ntitle = "', "design: .*'hls4ml' or 'rtl'"),
+        ('title = "', 'design = "vhdl"\ntitle = "', "design: .*'hls4ml', 'conifer' or 'rtl'"),
         ('version = "1.2.3"', 'version = "1.2"', "version: "),
         ('name = "tiny"', 'name = "other"', "differs from its folder"),
         (

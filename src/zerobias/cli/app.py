@@ -181,13 +181,13 @@ def import_weights(
     if contract is not None:
         model, declaration = with_contract(model, contract)
     load_keras()
-    from zerobias.fixed import from_keras
+    from zerobias.fixed import graph_of
     from zerobias.zoo import apply_weights, collect_weights, digest
 
     network = model.build()
     given = read_weights(arrays)
-    apply_weights(network, given)
-    from_keras(network, model.contract)  # refuses what has no exact meaning before anything is written
+    network = apply_weights(network, given)
+    graph_of(network, model.contract)  # refuses what has no exact meaning before anything is written
     kept = collect_weights(network)
     rounded = sum(int((kept[key] != given[key]).sum()) for key in kept)
     write_weights(model.weights_path("quantised"), kept)
@@ -210,14 +210,15 @@ def firmware(
     build: Annotated[Path | None, typer.Option("--build", help="Folder for builds.")] = None,
     target: TargetName = None,
     design: Annotated[
-        Literal["hls4ml", "rtl"] | None,
+        Literal["hls4ml", "conifer", "rtl"] | None,
         typer.Option("--design", help="Deploy this one; default: model.toml's."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write, simulate and verify the firmware of a model, with a report.
 
-    The deployed design decides: `hls4ml` takes about half a minute, `rtl` is synthesised too, in minutes.
+    The deployed design decides: `hls4ml`, of trees `conifer`, takes about half a minute, `rtl` is synthesised
+    too, in minutes.
     """
     model = find_model(name, models)
     if target is not None:

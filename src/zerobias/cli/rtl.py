@@ -16,7 +16,7 @@ import numpy as np
 
 from zerobias.cli.asic import GATE_EVENTS, gate_synthesis, gate_vectors
 from zerobias.errors import GateError, UnsupportedError
-from zerobias.fixed import Graph, shaped
+from zerobias.fixed import Graph, Trees, shaped
 from zerobias.hls import vivado_files
 from zerobias.report import Design, HardwareRow, Metric, budgeted, clocks_text
 from zerobias.rtl import (
@@ -37,7 +37,10 @@ from zerobias.zoo import Model
 __all__ = ["BANDS", "EVENTS_OF_EVERY_SIZE", "implement", "measured", "rtl_rows"]
 
 BANDS: dict[Metric, tuple[float, float]] = {"lut": (0.7, 1.4), "ff": (0.7, 1.4)}
-"""Declared error bands of what is counted before synthesis: alkaid's LUT, the registers as written."""
+"""Declared error bands of what is counted before synthesis: alkaid's LUT, the registers as written.
+
+None for trees: alkaid counts their comparisons and multiplexers at a fraction of what the netlist has.
+"""
 
 EVENTS_OF_EVERY_SIZE = 5000
 """Events of every size among the extremes of a build."""
@@ -85,7 +88,12 @@ def implement(model: Model, graph: Graph, folder: Path, step: Callable[[str], No
     sources = " ".join(f"$folder/{name}" for name in design.verilog)
     for name, text in vivado_files(target, top=design.name, clock="clk", sources=f"[list {sources}]").items():
         (place / name).write_text(text)
-    return {"estimate": design.estimate.model_dump(), "latency": design.latency, "synthesis": synthesis}
+    return {
+        "estimate": design.estimate.model_dump(),
+        "latency": design.latency,
+        "synthesis": synthesis,
+        "trees": any(isinstance(node.op, Trees) for node in graph),
+    }
 
 
 def _check_circuit(model: Model, graph: Graph, circuit: Circuit) -> None:
@@ -134,8 +142,11 @@ def rtl_rows(
         )
         ii = target.clock_ns / target.bx_ns
         rows.append(budgeted(target, design, "ii", ii, "estimate", "a pipeline takes an event every clock"))
-    for metric, band in BANDS.items():
-        how = "alkaid's adder graphs" if metric == "lut" else "registers as written"
+    trees = found.get("trees", False)
+    counted = "alkaid's comparisons and multiplexers" if trees else "alkaid's adder graphs"
+    for metric, declared in BANDS.items():
+        band = None if trees else declared
+        how = counted if metric == "lut" else "registers as written"
         if synthesis is not None and "resources" in synthesis:
             found_sites = synthesis["resources"]["lut_high" if metric == "lut" else metric]
             how += f"; the netlist has {found_sites / estimate[metric] - 1:+.0%}"

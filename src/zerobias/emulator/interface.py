@@ -10,6 +10,7 @@ from zerobias.contract import FixedType
 from zerobias.errors import SpecError
 from zerobias.fixed import Cast, Graph
 from zerobias.hls import namespace
+from zerobias.trees import TreeEnsemble
 
 if TYPE_CHECKING:
     import keras
@@ -47,7 +48,7 @@ class Interface:
         return f"std::pair<{','.join(texts)}>"
 
 
-def interface_of(model: Model, network: keras.Model, graph: Graph) -> Interface:
+def interface_of(model: Model, network: keras.Model | TreeEnsemble, graph: Graph) -> Interface:
     """Interface of the library of ``model``, whose quantised network and fixed-point graph are given.
 
     Raises ``SpecError`` when ``[emulator]`` of model.toml names a layer that does not exist or has no
@@ -62,6 +63,10 @@ def interface_of(model: Model, network: keras.Model, graph: Graph) -> Interface:
         )
     latent, latents, latent_type = "", 0, score
     if wanted.latent:
+        if isinstance(network, TreeEnsemble):
+            raise SpecError(
+                f"model {model.name}: emulator.latent {wanted.latent!r}: trees have no layers, leave it out"
+            )
         typed = _typed_layers(network, graph)
         if wanted.latent not in typed:
             raise SpecError(
@@ -75,7 +80,7 @@ def interface_of(model: Model, network: keras.Model, graph: Graph) -> Interface:
         library=f"{name}_v{model.spec.version.replace('.', 'p')}",
         namespace=namespace(model.name, model.spec.version),
         features=len(model.contract.features),
-        scores=math.prod(network.output.shape[1:]),
+        scores=math.prod(graph.score_shape),
         raw_type=model.contract.raw_type,
         score_type=score,
         latent=latent,

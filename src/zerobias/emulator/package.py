@@ -23,6 +23,8 @@ from zerobias.files import document_digest, tree_digest
 from zerobias.fixed import Graph, shaped
 from zerobias.hls import fill_template, hls4ml_model
 from zerobias.hls.csim import ap_types
+from zerobias.hls.trees import write_trees
+from zerobias.trees import TreeEnsemble
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Package", "check_golden", "checker_source", "write_emulator"]
 
 _SPACE = "network"
-"""hls4ml's namespace inside the model's."""
+"""Namespace of hls4ml's or conifer's code inside the model's."""
 _OWN_HEADERS = ("algorithm", "any", "array", "cstdint", "utility")
 
 
@@ -58,7 +60,7 @@ class Package:
 
 def write_emulator(
     model: Model,
-    network: keras.Model,
+    network: keras.Model | TreeEnsemble,
     graph: Graph,
     raw: IntArray,
     score: IntArray,
@@ -67,7 +69,7 @@ def write_emulator(
 ) -> Package:
     """Write the package of ``model`` to the folder ``path``; an equal one, built or not, is left as it is.
 
-    ``network`` and ``graph``: the quantised Keras network and its fixed-point graph. ``raw`` (events,
+    ``network`` and ``graph``: the quantised network and its fixed-point graph. ``raw`` (events,
     features) and ``score`` (events,) or (events, values): golden hardware and score integers, which the
     library must reproduce.
 
@@ -80,9 +82,9 @@ def write_emulator(
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         fresh = Path(scratch).resolve() / "package"
-        hls_model, includes = _write_sources(model, network, graph, interface, Path(scratch).resolve(), fresh)
+        types, includes = _write_sources(model, network, graph, interface, Path(scratch).resolve(), fresh)
         identity = document_digest([asdict(interface), tree_digest(fresh / "firmware")])
-        values = _values(model, interface, hls_model, includes, identity)
+        values = _values(model, interface, types, includes, identity)
         for template, target in (
             ("emulator_model.h.in", "include/hls4ml/emulator.h"),
             ("emulator_interface.h.in", f"{interface.library}.h"),
@@ -157,16 +159,21 @@ def _golden_latent(
 
 
 def _write_sources(
-    model: Model, network: keras.Model, graph: Graph, interface: Interface, scratch: Path, fresh: Path
-) -> tuple[Any, list[str]]:
-    """Write ``firmware`` and ``ap_types`` of the package; hls4ml's model and the headers to include first."""
-    import keras
-
-    if interface.latent:
-        latent = network.get_layer(model.spec.emulator.latent).output
-        network = keras.Model(network.inputs, [latent, network.output], name=network.name)
-    written = scratch / "hls4ml"
-    hls_model = hls4ml_model(model.spec, network, graph, model.contract, model.target, _SPACE, written)
+    model: Model,
+    network: keras.Model | TreeEnsemble,
+    graph: Graph,
+    interface: Interface,
+    scratch: Path,
+    fresh: Path,
+) -> tuple[list[str], list[str]]:
+    """Write ``firmware`` and ``ap_types`` of the package; names of the types of the input and of the results,
+    and the headers to include first."""
+    written = scratch / "hls"
+    if isinstance(network, TreeEnsemble):
+        write_trees(network, model.contract.network_type, model.name, _SPACE, written)
+        names = ["input_t", "result_t"]
+    else:
+        names = _write_network(model, network, graph, interface, written)
     firmware = written / "firmware"
     files, elsewhere = used_files(firmware, f"{model.name}.cpp")
     for file in files:
@@ -182,13 +189,26 @@ def _write_sources(
         for name in sorted({*system_headers(files), *_OWN_HEADERS})
         if not (types / name).is_file()
     ]
-    return hls_model, [*first, *(f'"{name}"' for name in elsewhere if (types / name).is_file())]
+    return names, [*first, *(f'"{name}"' for name in elsewhere if (types / name).is_file())]
+
+
+def _write_network(
+    model: Model, network: Any, graph: Graph, interface: Interface, written: Path
+) -> list[str]:
+    """Write hls4ml's project; names of the types of its input and results."""
+    import keras
+
+    if interface.latent:
+        latent = network.get_layer(model.spec.emulator.latent).output
+        network = keras.Model(network.inputs, [latent, network.output], name=network.name)
+    made = hls4ml_model(model.spec, network, graph, model.contract, model.target, _SPACE, written)
+    return [variable.type.name for variable in (*made.get_input_variables(), *made.get_output_variables())]
 
 
 def _values(
-    model: Model, interface: Interface, hls_model: Any, includes: list[str], identity: str
+    model: Model, interface: Interface, types: list[str], includes: list[str], identity: str
 ) -> dict[str, str]:
-    """What the templates are filled with."""
+    """What the templates are filled with; ``types``: of the network's input and results."""
     contract = model.contract
     sizes = {"latent": interface.latents, "score": interface.scores}
     targets = {"score": "to"}
@@ -199,7 +219,7 @@ def _values(
             for name, member in members.items()
         }
     places = {name: target.replace("to", "result", 1) for name, target in targets.items()}
-    kinds = [variable.type.name for variable in hls_model.get_output_variables()]
+    input_type, *kinds = types
     declared = [
         f"    {_SPACE}::{kind} {name}[{sizes[name]}];" for name, kind in zip(targets, kinds, strict=True)
     ]
@@ -229,7 +249,7 @@ def _values(
         "LATENT_VALUES": places.get("latent", "nullptr"),
         "SCORE_VALUES": places["score"],
         "INTEGER_T": f"{kind}<{interface.score_type.width}>",
-        "INPUT_T": hls_model.get_input_variables()[0].type.name,
+        "INPUT_T": input_type,
         "EVALUATE": "\n".join([*declared, called, *copied]),
         "STORE": "\n".join(stored),
         "WORTH": ", ".join(repr(2.0 ** int(step)) for step in contract.step_log2),

@@ -1,7 +1,7 @@
-"""Quantised Keras model -> fixed-point graph.
+"""Quantised Keras model -> fixed-point graph, and the choice of a network's front end.
 
-Front ends are plug-ins: a function registered with :func:`handles` for a layer class name turns one
-layer into nodes. Independent of hls4ml on purpose: the two readings check each other.
+The one of Keras models has plug-ins: a function registered with :func:`handles` for a layer class name turns
+one layer into nodes. Independent of hls4ml on purpose: the two readings check each other.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from zerobias.fixed.activations import activate
 from zerobias.fixed.graph import Builder, Graph
 from zerobias.fixed.ops import NO_BIAS, Cast, Dense, Gather, Input, Reshape, Square, Sum
 from zerobias.fixed.quantisers import quantiser_values
+from zerobias.fixed.trees import from_trees
+from zerobias.trees import TreeEnsemble
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["activated", "from_keras", "handles", "quantised_weights"]
+__all__ = ["activated", "from_keras", "graph_of", "handles", "quantised_weights"]
 
 
 Handler = Callable[[Any, Builder, tuple[str, ...]], str]
@@ -36,6 +38,13 @@ def handles(*layer_classes: str) -> Callable[[Handler], Handler]:
         return handler
 
     return register
+
+
+def graph_of(network: keras.Model | TreeEnsemble, contract: Contract) -> Graph:
+    """Fixed-point graph of a quantised network, Keras model or tree ensemble, by its front end."""
+    if isinstance(network, TreeEnsemble):
+        return from_trees(network, contract)
+    return from_keras(network, contract)
 
 
 def from_keras(model: keras.Model, contract: Contract) -> Graph:

@@ -4,6 +4,8 @@
   from the constant's highest to its lowest set bit times bits of the variable; a product of two
   variables of at most 10 bits counts the product of their widths. One EBOP stands for one LUT.
   A table counts one LUT for each output bit of 64 entries, a multiplexer one LUT a bit.
+  A tree counts one LUT for five bits beyond the first of each comparison, one for each leaf's decisions, and
+  one for five leaves of each bit of its value; equal comparisons of one feature are counted once.
 * DSP: products of two variables of which one has more than 10 bits.
 * FF: every layer's output bits, once for each clock the layer takes.
 * Latency: adder-tree levels of each layer (two operands a level, a term for each signed digit of a
@@ -46,9 +48,11 @@ from zerobias.fixed import (
     Sum,
     SumShift,
     Table,
+    Trees,
 )
 from zerobias.hls.project import HlsLayer
 from zerobias.targets import Target
+from zerobias.trees import LEAF
 
 __all__ = ["Estimate", "constant_bits", "estimate", "signed_digits"]
 
@@ -78,6 +82,7 @@ class Estimate:
     cycles: int
     bram: int = 0
     interval: int = 1
+    comparisons: int = 0
 
 
 def estimate(contract: Contract, graph: Graph, target: Target, layers: Iterable[HlsLayer] = ()) -> Estimate:
@@ -87,7 +92,7 @@ def estimate(contract: Contract, graph: Graph, target: Target, layers: Iterable[
     """
     intervals = graph.intervals(*contract.box)
     written = {layer.name: layer for layer in layers}
-    ebops = multipliers = dsp = bram = ff = levels = waits = 0
+    ebops = multipliers = comparisons = dsp = bram = ff = levels = waits = 0
     interval = 1
     adders = int(np.count_nonzero(contract.offset))
     levels = 1 + _CAST_LEVELS  # input contract: a subtraction and a cast
@@ -104,12 +109,13 @@ def estimate(contract: Contract, graph: Graph, target: Target, layers: Iterable[
         bram += cost.bram
         ebops += cost.ebops
         multipliers += cost.multipliers
+        comparisons += cost.comparisons
         adders += cost.adders
         dsp += cost.dsp
         levels += cost.levels
         ff += int(_widths(intervals[node.name]).sum()) * math.ceil(cost.levels / per_clock)
     cycles = math.ceil(levels / per_clock) + waits + 2
-    return Estimate(ebops, multipliers, adders, dsp, ff, levels, cycles, bram, interval)
+    return Estimate(ebops, multipliers, adders, dsp, ff, levels, cycles, bram, interval, comparisons)
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,7 @@ class _Cost:
     levels: int = 0
     bram: int = 0
     busy: int = 1
+    comparisons: int = 0
 
 
 def _cost(op: Op, inputs: list[Interval]) -> _Cost:
@@ -143,6 +150,8 @@ def _cost(op: Op, inputs: list[Interval]) -> _Cost:
         # A LUT holds one output bit of 64 entries; multiplexers of four join them.
         luts = math.ceil(len(op.values) / 64)
         return _Cost(luts * op.kind.width * len(width), levels=1 + math.ceil(math.log(luts, 4)))
+    if isinstance(op, Trees):
+        return _trees(op, width)
     if isinstance(op, Square):
         return _products(width, width)
     if isinstance(op, Multiply):
@@ -169,6 +178,20 @@ def _cost(op: Op, inputs: list[Interval]) -> _Cost:
         terms = len(inputs)
         return _Cost(int(width.sum()) * (terms - 1), 0, len(width) * (terms - 1), 0, _depth(terms))
     return _Cost()
+
+
+def _trees(op: Trees, width: IntArray) -> _Cost:
+    """Comparisons, leaves and values of trees on inputs whose bits are ``width``."""
+    trees = op.ensemble
+    inner = trees.feature != LEAF
+    asked = np.unique(np.stack([trees.feature[inner], trees.threshold[inner]]), axis=1)[0]
+    luts = int(np.maximum(np.ceil((width[asked] - 1) / 5), 1).sum()) + int(np.count_nonzero(~inner))
+    most = 0
+    for nodes in trees.slices():
+        leaves = int(np.count_nonzero(~inner[nodes]))
+        luts += math.ceil(leaves / 5) * int(trees.value[nodes].max()).bit_length()
+        most = max(most, leaves)
+    return _Cost(luts, levels=2 + math.ceil(math.log(most, 6)), comparisons=len(asked))
 
 
 def _matrix(op: Dense, width: IntArray) -> _Cost:

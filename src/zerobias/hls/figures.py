@@ -53,6 +53,9 @@ def estimated_figures(found: Estimate, target: Target, settings: HlsSettings) ->
     shared = reuse if strategy == "latency" else 1
     cycles, interval = found.cycles + shared - 1, found.interval * shared
     how = f"{strategy} strategy, reuse factor {reuse}"
+    parts = f"{found.multipliers} products, {found.adders} adders"
+    if found.comparisons:
+        parts = f"{found.comparisons} comparisons, {parts}"
     luts = f"{_LUTS[strategy]}{f' / {shared}' if shared > 1 else ''}"
     rows: list[tuple[Metric, float, str]] = [
         (
@@ -61,7 +64,7 @@ def estimated_figures(found: Estimate, target: Target, settings: HlsSettings) ->
             f"{found.levels} adder and cast levels in {cycles} clocks of {target.clock_ns:.3f} ns, {how}",
         ),
         ("ii", interval * target.clock_ns / target.bx_ns, f"clocks a layer is busy at most, {how}"),
-        ("lut", found.ebops / shared, f"{luts}; {found.multipliers} products, {found.adders} adders"),
+        ("lut", found.ebops / shared, f"{luts}; {parts}"),
         ("ff", found.ff, "output bits of each layer for each of its clocks"),
         ("dsp", found.dsp, "products of two variables with more than 10 bits"),
         ("bram", found.bram, "ROMs of weights whose products are shared" if found.bram else "no ROMs"),

@@ -9,8 +9,9 @@ import numpy as np
 
 from zerobias.contract import FixedType, IntArray
 from zerobias.errors import SpecError
-from zerobias.fixed import Cast, Conv, Dense, Graph
+from zerobias.fixed import Cast, Conv, Dense, Graph, Trees
 from zerobias.hls.project import HlsProject
+from zerobias.hls.trees import suspect_trees
 
 __all__ = ["suspect"]
 
@@ -21,6 +22,9 @@ def suspect(project: HlsProject, graph: Graph, low: IntArray, high: IntArray, la
     Weights and biases are read back from the headers; the accumulator type is held against the
     range that inputs in [low, high] can reach. Behind the cast of a layer's result is that layer.
     """
+    trees = [node.op for node in graph if isinstance(node.op, Trees)]
+    if trees and layer != "contract":
+        return suspect_trees(project.path, project.name, project.namespace, trees[0], graph.input.kind)
     nodes = {node.name: node for node in graph}
     while layer in nodes and isinstance(nodes[layer].op, Cast):
         (layer,) = nodes[layer].inputs

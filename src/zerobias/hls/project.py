@@ -1,4 +1,4 @@
-"""Write an hls4ml (Vitis) project: a plan on disk, no tool is run, two writes are byte-identical."""
+"""Write an HLS (Vitis) project by hls4ml or conifer: a plan on disk, no tool is run, two writes are equal."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from zerobias.contract import Contract, FixedType, scaling_header
 from zerobias.errors import ToolError, UnsupportedError
 from zerobias.fixed import Graph, Headroom
 from zerobias.hls.templates import fill_template, vivado_files
+from zerobias.hls.trees import write_trees
+from zerobias.trees import TreeEnsemble
 
 if TYPE_CHECKING:
     import keras
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from zerobias.targets import Target
     from zerobias.zoo import ModelSpec
 
-__all__ = ["HlsLayer", "HlsProject", "hls4ml_model", "namespace", "write_project"]
+__all__ = ["HlsLayer", "HlsProject", "hls4ml_model", "hls_tool", "namespace", "write_project"]
 
 
 _ADDER_GRAPHS = "distributed_arithmetic"
@@ -36,7 +38,7 @@ _PRODUCTS = ("Dense", "Conv1D", "Conv2D")
 
 @dataclass(frozen=True)
 class HlsLayer:
-    """One layer of the HLS design: its hls4ml class and types (None where it has none).
+    """One layer of the HLS design: its class in hls4ml and types (None where it has none).
 
     ``reuse_factor`` is what hls4ml made of the declared one: with shared multipliers it takes the nearest
     that divides the layer. ``passes`` are the positions of a convolution that go through one after the other.
@@ -80,23 +82,38 @@ def namespace(name: str, version: str) -> str:
     return f"{name}_v{re.sub(r'[^0-9A-Za-z]', '_', version)}"
 
 
+def hls_tool(model: keras.Model | TreeEnsemble) -> Literal["hls4ml", "conifer"]:
+    """What writes the HLS project of a quantised network, and what that design is called."""
+    return "conifer" if isinstance(model, TreeEnsemble) else "hls4ml"
+
+
 def write_project(
-    spec: ModelSpec, model: keras.Model, graph: Graph, contract: Contract, target: Target, path: Path
+    spec: ModelSpec,
+    model: keras.Model | TreeEnsemble,
+    graph: Graph,
+    contract: Contract,
+    target: Target,
+    path: Path,
 ) -> HlsProject:
     """Write the HLS project of a quantised model to the folder ``path``, replacing what was there.
 
     The score keeps the type that ``graph``, the model's fixed-point graph, declares.
 
-    Raises ``UnsupportedError`` for a layer hls4ml or its handlers do not know.
+    Raises ``UnsupportedError`` for a layer hls4ml or its handlers do not know, and for settings that the
+    tool of this kind of model does not have.
     """
+    tool = hls_tool(model)
+    if spec.design not in (tool, "rtl"):
+        raise UnsupportedError(
+            f"model {spec.name}: {tool} writes its HLS project, so there is no design {spec.design!r}: "
+            f'set design = "{tool}" or "rtl"'
+        )
+    write = _write_trees if isinstance(model, TreeEnsemble) else _write_network
     space = namespace(spec.name, spec.version)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
-        written = Path(scratch) / "hls4ml"
-        hls_model = hls4ml_model(spec, model, graph, contract, target, space, written)
         fresh = Path(scratch) / "project"
-        shutil.copytree(written / "firmware", fresh / "firmware")
-        inputs = hls_model.get_input_variables()
+        input_type, result_type, layers = write(spec, model, graph, contract, target, space, fresh)
         _render(
             fresh,
             {
@@ -104,8 +121,8 @@ def write_project(
                 "NAMESPACE": space,
                 "GUARD": space.upper(),
                 "N_FEATURES": str(len(contract.features)),
-                "INPUT_T": inputs[0].type.name,
-                "RESULT_T": hls_model.get_output_variables()[0].type.name,
+                "INPUT_T": input_type,
+                "RESULT_T": result_type,
                 "SCORE_T": str(graph.output_type),
                 **_score_port(graph.score_shape),
                 "PIPELINE": "DATAFLOW" if _dataflow(spec) else f"PIPELINE II={spec.hls.reuse_factor}",
@@ -123,7 +140,48 @@ def write_project(
         if path.exists():
             shutil.rmtree(path)
         os.replace(fresh, path)
-    return HlsProject(path, spec.name, space, tuple(_layers(hls_model)))
+    return HlsProject(path, spec.name, space, layers)
+
+
+_Written = tuple[str, str, tuple[HlsLayer, ...]]
+"""Names of the C++ types of inputs and result, and the layers."""
+
+
+def _write_network(
+    spec: ModelSpec,
+    model: keras.Model,
+    graph: Graph,
+    contract: Contract,
+    target: Target,
+    space: str,
+    fresh: Path,
+) -> _Written:
+    """hls4ml's sources in ``fresh``/firmware."""
+    written = fresh.with_name("hls4ml")
+    hls_model = hls4ml_model(spec, model, graph, contract, target, space, written)
+    shutil.copytree(written / "firmware", fresh / "firmware")
+    inputs, outputs = hls_model.get_input_variables(), hls_model.get_output_variables()
+    return inputs[0].type.name, outputs[0].type.name, tuple(_layers(hls_model))
+
+
+def _write_trees(
+    spec: ModelSpec,
+    model: TreeEnsemble,
+    graph: Graph,
+    contract: Contract,
+    target: Target,
+    space: str,
+    fresh: Path,
+) -> _Written:
+    """conifer's sources in ``fresh``/firmware; its sum of the trees is held in the score's type."""
+    if spec.hls.strategy != "latency" or spec.hls.reuse_factor != 1:
+        raise UnsupportedError(
+            f"model {spec.name}: trees are fully unrolled: leave strategy and reuse_factor out of [hls]"
+        )
+    write_trees(model, contract.network_type, spec.name, space, fresh)
+    kind = graph.output_type
+    total = HlsLayer("sum", "BDT", kind, kind, None, len(model.root), 1)
+    return "input_t", "result_t", (total,)
 
 
 def hls4ml_model(

@@ -23,8 +23,8 @@ __all__ = [
     "clocks_text",
 ]
 
-Design = Literal["hls4ml", "rtl", "rtl-ports"]
-"""A circuit; ``rtl-ports`` is the RTL with weights as ports."""
+Design = Literal["hls4ml", "conifer", "rtl", "rtl-ports"]
+"""A circuit: the HLS project's, named after its tool, or the RTL; ``rtl-ports``: with weights as ports."""
 Metric = Literal["latency", "ii", "clock", "gates", "lut", "ff", "dsp", "bram"]
 """A figure of a circuit."""
 Source = Literal["reference", "csim", "rtl-sim", "yosys", "estimate", "csynth", "vivado"]

@@ -42,7 +42,9 @@ from zerobias.fixed import (
     Sum,
     SumShift,
     Table,
+    Trees,
 )
+from zerobias.rtl.decisions import leaf_values
 from zerobias.rtl.limits import check_size
 from zerobias.rtl.weights import WeightField, weight_fields, with_wires
 from zerobias.rtl.wires import (
@@ -131,6 +133,8 @@ def trace(contract: Contract, graph: Graph, target: Target | None = None, *, por
     fracs = {name: x.frac for name, x in graph.intervals(*contract.box).items()}
     if ports:
         weights = weight_fields(graph)
+        if not weights:
+            raise UnsupportedError("it has no weights to be ports: trees are constants of the circuit")
         graph, held = with_wires(graph, weights)
     for node in graph:
         rule = _RULES.get(type(node.op))
@@ -342,6 +346,12 @@ def _leaky_relu(op: LeakyRelu, inputs: list[Wires], frac: int) -> Wires:
         return wire.msb_mux(wire * slope, wire, (wire.low * slope, wire.high, wire.step * slope))
 
     return _each(one, inputs[0])
+
+
+@traces(Trees)
+def _trees(op: Trees, inputs: list[Wires], frac: int) -> Wires:
+    leaves: Wires = leaf_values(op.ensemble, inputs[0], frac) * op.kind.lsb
+    return leaves
 
 
 @traces(Table)

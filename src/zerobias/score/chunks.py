@@ -15,7 +15,7 @@ import zerobias
 from zerobias.errors import DataError
 from zerobias.events import file_digest, read
 from zerobias.files import tree_digest
-from zerobias.fixed import from_keras
+from zerobias.fixed import graph_of
 from zerobias.score.scorer import Device, Scorer
 from zerobias.specs import load_toml
 from zerobias.zoo import Model, ModelSpec, digest, load_keras, read_weights
@@ -75,4 +75,4 @@ def _scorer(folder: str, key: str, device: Device) -> Scorer:
         raise DataError(f"model {model.name} in {folder} is not the one the run started with: run again")
     load_keras()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # other workers use the GPU too
-    return Scorer(model.contract, from_keras(model.load(), model.contract), device)
+    return Scorer(model.contract, graph_of(model.load(), model.contract), device)

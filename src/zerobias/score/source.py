@@ -39,6 +39,7 @@ from zerobias.fixed import (
     Sum,
     SumShift,
     Table,
+    Trees,
 )
 from zerobias.hls import fill_template
 from zerobias.score.evaluator import admitted
@@ -216,6 +217,16 @@ def _table(written: _Source, op: Table, inputs: list[Rows], interval: Interval) 
     code, out = CppStatements(), written.rows(interval)
     place = code.plus(_read(code, inputs[0]), -op.low)
     written.each(out, code, code.let(f"{table}[{place.value}]", *interval.bounds))
+    return out
+
+
+@_writes(Trees)
+def _leaves(written: _Source, op: Trees, inputs: list[Rows], interval: Interval) -> Rows:
+    """Each tree walked down from its root; a leaf goes on to itself, so all trees take the same steps."""
+    trees, out = op.ensemble, written.rows(interval)
+    arrays = trees.root, np.maximum(trees.feature, 0), trees.threshold, trees.left, trees.right, trees.value
+    names = ", ".join(written.constant(array) for array in arrays)
+    written.body.append(f"    leaves(r.{inputs[0].name}, {names}, {trees.depth}, {out.size}, r.{out.name});")
     return out
 
 

@@ -42,6 +42,7 @@ from zerobias.fixed import (
     Sum,
     SumShift,
     Table,
+    Trees,
     Windows,
 )
 from zerobias.score.evaluator import admitted
@@ -191,6 +192,19 @@ def _leaky_relu(op: LeakyRelu, inputs: list[Values], interval: Interval) -> Arra
 def _table(op: Table, inputs: list[Values], interval: Interval) -> Array:
     values = jnp.asarray(op.values, _kind(int(op.values.min()), int(op.values.max())))
     return jnp.take(values, CODE.plus(inputs[0].lane, -op.low).value, mode="clip")
+
+
+@_computes(Trees)
+def _leaves(op: Trees, inputs: list[Values], interval: Interval) -> Array:
+    """All trees are walked down as many steps as the deepest one has; a leaf goes on to itself."""
+    trees, x = op.ensemble, inputs[0].array
+    left, right, value = (jnp.asarray(array) for array in (trees.left, trees.right, trees.value))
+    feature, threshold = jnp.asarray(np.maximum(trees.feature, 0)), jnp.asarray(trees.threshold)
+    node = jnp.broadcast_to(jnp.asarray(trees.root), (x.shape[0], len(trees.root)))
+    for _ in range(trees.depth):
+        goes_left = jnp.take_along_axis(x, feature[node], axis=1) <= threshold[node]
+        node = jnp.where(goes_left, left[node], right[node])
+    return value[node]
 
 
 @_computes(Square, Multiply)

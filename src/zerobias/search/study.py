@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zerobias.contract import IntArray
 from zerobias.errors import DataError, InputError, ToolError
-from zerobias.fixed import Graph, from_keras, shaped
+from zerobias.fixed import Graph, graph_of, shaped
 from zerobias.physics import Sample, auc
 from zerobias.rtl import trace
 from zerobias.search.space import checked, suggested, with_values
@@ -102,7 +102,7 @@ def search(
 
     tf.config.experimental.enable_op_determinism()
     tuning = _tuning(model, events)
-    chosen = _measured(model, from_keras(model.load(), model.contract), tuning)
+    chosen = _measured(model, graph_of(model.load(), model.contract), tuning)
     storage.parent.mkdir(parents=True, exist_ok=True)
     try:
         kept = optuna.create_study(
@@ -175,7 +175,7 @@ def _trained(model: Model, data: TrainingData, tuning: _Tuning) -> tuple[str, Fi
 
     keras.utils.set_random_seed(model.spec.seed)
     trained: Trained = model.train(data)
-    graph = from_keras(trained.quantised, model.contract)
+    graph = graph_of(trained.quantised, model.contract)
     return digest(collect_weights(trained.quantised)), _measured(model, graph, tuning)
 
 

@@ -17,6 +17,7 @@ from zerobias.errors import DataError
 from zerobias.events import EventSet
 from zerobias.files import write_text
 from zerobias.shelves import build_root
+from zerobias.trees import TreeEnsemble
 from zerobias.zoo import Model, collect_weights, digest, write_weights
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ class Trained:
     ``companions``: other networks by name, kept in ``weights/<name>.npz``; no part of the firmware.
     """
 
-    quantised: keras.Model
-    floating: keras.Model
+    quantised: keras.Model | TreeEnsemble
+    floating: keras.Model | TreeEnsemble
     history: Mapping[str, Any]
-    companions: Mapping[str, keras.Model] = field(default_factory=dict)
+    companions: Mapping[str, keras.Model | TreeEnsemble] = field(default_factory=dict)
 
 
 def _silent(step: str, done: int, total: int) -> None:

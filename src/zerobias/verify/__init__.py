@@ -6,9 +6,11 @@ from zerobias.verify.golden import Golden, golden_inputs, read_golden, write_gol
 from zerobias.verify.implementations import (
     circuit_implementation,
     csim_implementation,
+    framework_implementation,
     keras_implementation,
     rtl_implementation,
 )
+from zerobias.verify.trees import sklearn_implementation
 from zerobias.verify.vectors import extreme_events
 
 __all__ = [
@@ -23,10 +25,12 @@ __all__ = [
     "compare_files",
     "csim_implementation",
     "extreme_events",
+    "framework_implementation",
     "golden_inputs",
     "keras_implementation",
     "read_arrays",
     "read_golden",
     "rtl_implementation",
+    "sklearn_implementation",
     "write_golden",
 ]

@@ -12,7 +12,10 @@ from zerobias.contract import Contract, IntArray
 from zerobias.errors import DataError
 from zerobias.fixed import Graph, shaped
 
-__all__ = ["Disagreement", "Implementation", "Verdict", "compare"]
+__all__ = ["Disagreement", "Implementation", "Traced", "Verdict", "compare"]
+
+Traced = Mapping[str, tuple[str, NDArray[np.float64]]]
+"""Values of each layer by its name, with the name of the graph's node they must equal."""
 
 _TRACED_EVENTS = 32
 
@@ -29,7 +32,7 @@ class Implementation:
 
     name: str
     score: Callable[[IntArray], IntArray]
-    trace: Callable[[IntArray], Mapping[str, tuple[str, NDArray[np.float64]]]]
+    trace: Callable[[IntArray], Traced]
     suspect: Callable[[str], str]
 
 

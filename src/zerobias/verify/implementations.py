@@ -1,19 +1,20 @@
-"""The implementations the gate compares: quantised Keras, C simulation, circuit and RTL simulation."""
+"""The implementations the gate compares: the quantised network, C simulation, circuit and RTL simulation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zerobias.contract import Contract, IntArray, preprocessing_layer
 from zerobias.errors import UnsupportedError
 from zerobias.fixed import Conv, Dense, Graph, Sum, SumShift
 from zerobias.hls import HlsProject, compile_csim, run_csim, suspect, trace_csim
 from zerobias.rtl import Circuit, RtlDesign, Simulation, simulate
-from zerobias.verify.gate import Implementation
+from zerobias.trees import TreeEnsemble
+from zerobias.verify.gate import Implementation, Traced
+from zerobias.verify.trees import sklearn_implementation
 
 if TYPE_CHECKING:
     import keras
@@ -21,15 +22,23 @@ if TYPE_CHECKING:
 __all__ = [
     "circuit_implementation",
     "csim_implementation",
+    "framework_implementation",
     "keras_implementation",
     "rtl_implementation",
 ]
 
-Traced = Mapping[str, tuple[str, NDArray[np.float64]]]
-
 _BATCH = 8192
 _NOT_AN_INTEGER = -(2**40)
 _FLOAT32_BITS = 24
+
+
+def framework_implementation(
+    model: keras.Model | TreeEnsemble, contract: Contract, graph: Graph
+) -> Implementation:
+    """The quantised network in the framework it was trained in: Keras, or scikit-learn for trees."""
+    if isinstance(model, TreeEnsemble):
+        return sklearn_implementation(model, contract, graph)
+    return keras_implementation(model, contract, graph)
 
 
 def keras_implementation(model: keras.Model, contract: Contract, graph: Graph) -> Implementation:

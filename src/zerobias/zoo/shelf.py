@@ -24,6 +24,7 @@ from zerobias.errors import SpecError, ZerobiasError
 from zerobias.shelves import shelf
 from zerobias.specs import load_toml
 from zerobias.targets import Target, load_target
+from zerobias.trees import TreeEnsemble
 from zerobias.zoo.spec import ModelSpec
 from zerobias.zoo.weights import apply_weights, read_weights
 
@@ -124,12 +125,14 @@ class Model:
                 raise SpecError(f"model {self.name}: {path.name} does not define {function}()")
         return module
 
-    def build(self, *, quantised: bool = True) -> keras.Model:
-        """Keras model as ``model.py`` builds it, network input -> score.
+    def build(self, *, quantised: bool = True) -> keras.Model | TreeEnsemble:
+        """Keras model or tree ensemble as ``model.py`` builds it, network input -> score.
 
         Raises ``SpecError`` naming the line of ``model.py`` that fails.
         """
-        network: keras.Model = self._own_code(lambda: self.module.build(self.spec, quantised=quantised))
+        network: keras.Model | TreeEnsemble = self._own_code(
+            lambda: self.module.build(self.spec, quantised=quantised)
+        )
         return network
 
     def train(self, data: Any) -> Any:
@@ -164,11 +167,10 @@ class Model:
         """File of the model's weights: ``kind`` is ``"quantised"`` or ``"float"``."""
         return self.folder / "weights" / f"{kind}.npz"
 
-    def load(self, *, quantised: bool = True) -> keras.Model:
-        """Keras model, network input -> score, with the working model's weights."""
+    def load(self, *, quantised: bool = True) -> keras.Model | TreeEnsemble:
+        """Keras model or tree ensemble, network input -> score, with the working model's weights."""
         network = self.build(quantised=quantised)
-        apply_weights(network, read_weights(self.weights_path("quantised" if quantised else "float")))
-        return network
+        return apply_weights(network, read_weights(self.weights_path("quantised" if quantised else "float")))
 
 
 def with_contract(model: Model, path: Path) -> tuple[Model, str]:

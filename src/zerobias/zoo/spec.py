@@ -94,8 +94,8 @@ class ModelSpec(_Spec):
     """Version ``X.Y.Z`` of the working model."""
     title: str
     """What it is, in one line."""
-    design: Literal["hls4ml", "rtl"] = "hls4ml"
-    """The deployed design: its rows decide the report's verdict."""
+    design: Literal["hls4ml", "conifer", "rtl"] = "hls4ml"
+    """The deployed design: its rows decide the report's verdict. Of trees ``conifer`` or ``rtl``."""
     seed: int = Field(default=1, ge=0)
     """Seed of the training."""
     menu_scale: int | None = Field(default=None, gt=0)

@@ -14,11 +14,19 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 from zerobias.files import replacing
+from zerobias.trees import TreeEnsemble
 
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["apply_weights", "collect_weights", "digest", "quantised_values", "read_weights", "write_weights"]
+__all__ = [
+    "apply_weights",
+    "collect_weights",
+    "digest",
+    "quantised_values",
+    "read_weights",
+    "write_weights",
+]
 
 Arrays = Mapping[str, NDArray[Any]]
 _BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -60,11 +68,13 @@ def digest(arrays: Arrays) -> str:
     return state.hexdigest()
 
 
-def collect_weights(model: keras.Model) -> dict[str, NDArray[Any]]:
+def collect_weights(model: keras.Model | TreeEnsemble) -> dict[str, NDArray[Any]]:
     """The values a quantised or float model computes with, keyed ``<layer>/<array>``.
 
     A quantised array is collected as its quantised values, so the file holds what the firmware holds.
     """
+    if isinstance(model, TreeEnsemble):
+        return model.arrays
     arrays = {}
     for layer in model.layers:
         for variable in layer.weights:
@@ -83,11 +93,13 @@ def quantised_values(layer: Any, array: str) -> NDArray[Any]:
     return np.asarray(value, dtype=np.float32)
 
 
-def apply_weights(model: keras.Model, arrays: Arrays) -> None:
-    """Set a model's weights.
+def apply_weights(model: keras.Model | TreeEnsemble, arrays: Arrays) -> keras.Model | TreeEnsemble:
+    """The model with these weights: a Keras model itself, changed; trees as a new ensemble.
 
     Raises ``DataError`` for a missing, superfluous or wrongly shaped array.
     """
+    if isinstance(model, TreeEnsemble):
+        return model.with_arrays(arrays)
     wanted = {f"{layer.name}/{v.name}": v for layer in model.layers for v in layer.weights}
     for title, keys in (
         ("lack", wanted.keys() - arrays.keys()),
@@ -103,3 +115,4 @@ def apply_weights(model: keras.Model, arrays: Arrays) -> None:
                 f"array {key} has shape {arrays[key].shape}, the model needs {tuple(variable.shape)}"
             )
         variable.assign(arrays[key])
+    return model
