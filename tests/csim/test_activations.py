@@ -119,6 +119,7 @@ def exhaustively(names: tuple[str, ...], tiny: Model, folder: Path, limit: str |
         assert (value.value % 2 ** bounds[node].zeros == 0).all(), node
 
 
+@pytest.mark.long
 def test_every_activation_on_every_value(tiny: Model, tmp_path: Path) -> None:
     exhaustively(tuple(ACTIVATIONS), tiny, tmp_path)
 

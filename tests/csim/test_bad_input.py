@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -31,9 +30,15 @@ def words(shelf_with_tiny: Path, tmp_path: Path, small_sample: Path) -> list[str
     return ["firmware", "tiny", *(str(w) for name, file in options.items() for w in (name, tmp_path / file))]
 
 
-def run(words: list[str], **settings: object) -> tuple[int, str]:
+def prepared(statement: str) -> list[str]:
+    """The program, in a process that runs ``statement`` first."""
+    code = f"import os, resource, signal, sys; {statement}; os.execv(sys.argv[1], sys.argv[1:])"
+    return [sys.executable, "-c", code, *PROGRAM]
+
+
+def run(words: list[str], program: list[str] = PROGRAM, **settings: object) -> tuple[int, str]:
     """Exit code and standard error."""
-    done = subprocess.run([*PROGRAM, *words], capture_output=True, text=True, check=False, **settings)  # type: ignore[call-overload]
+    done = subprocess.run([*program, *words], capture_output=True, text=True, check=False, **settings)  # type: ignore[call-overload]
     assert "Traceback" not in done.stderr + done.stdout
     return done.returncode, done.stderr
 
@@ -118,11 +123,8 @@ def test_full_disk_loses_nothing(words: list[str], tmp_path: Path) -> None:
     weights, text = model.weights_path("quantised").read_bytes(), (model.folder / "model.toml").read_text()
     (model.folder / "model.toml").write_text(text.replace("shift = [3]", "shift = [2]", 1))
     for limit in (0, 100, 3_000, 30_000):
-
-        def limited(limit: int = limit) -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-        code, err = run(words, preexec_fn=limited)
+        limited = prepared(f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))")
+        code, err = run(words, limited)
         assert code == 2, (limit, err)
         assert "error: " in err
     (model.folder / "model.toml").write_text(text)
@@ -143,12 +145,11 @@ def interrupted(words: list[str], after: float) -> tuple[int, str]:
     """Exit code and standard error of a run that gets Ctrl-C after some seconds."""
     # A background job inherits the signal ignored; the default is what a terminal gives.
     process = subprocess.Popen(
-        [*PROGRAM, *words],
+        [*prepared("signal.signal(signal.SIGINT, signal.SIG_DFL)"), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     time.sleep(after)
     os.killpg(process.pid, signal.SIGINT)

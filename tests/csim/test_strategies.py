@@ -44,6 +44,7 @@ def text(project: HlsProject, file: str) -> str:
     return (project.path / "firmware" / file).read_text()
 
 
+@pytest.mark.long
 def test_shared_multipliers(tiny: Model, written: Callable[..., HlsProject]) -> None:
     project = written(strategy="resource", reuse_factor=19)
     assert text(project, "parameters.h").count("strategy = nnet::resource;") == 3

@@ -38,6 +38,7 @@ def test_axol1tl_is_exact(tmp_path: Path) -> None:
     assert measured.clocks > len(raw)
 
 
+@pytest.mark.long
 def test_tiny_model_in_the_gate(shelf_with_tiny: Path, tmp_path: Path) -> None:
     model = find_model("tiny", shelf_with_tiny)
     contract = model.contract

@@ -205,9 +205,10 @@ def test_a_function_that_writes_nothing_is_refused(functions: Any, tmp_path: Pat
 def test_ctrl_c_or_kill_leaves_whole_files_only(tmp_path: Path, kind: str, number: int) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import chunk_functions, pathlib, sys\n"
+        "import chunk_functions, pathlib, signal, sys\n"
         "from zerobias.executor import run_chunks\n"
         "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it\n"
         "    specs = [{'seed': seed, 'size': 1000 + seed} for seed in range(3)]\n"
         f"    run_chunks(chunk_functions.slow, specs, pathlib.Path(sys.argv[1]), executor={kind!r})\n"
     )
@@ -217,7 +218,6 @@ def test_ctrl_c_or_kill_leaves_whole_files_only(tmp_path: Path, kind: str, numbe
         [sys.executable, str(script), str(out)],
         env=os.environ | {"PYTHONPATH": path},
         start_new_session=True,  # the signal goes to the workers too, as from a terminal
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
         stderr=subprocess.PIPE,
         text=True,
     ) as process:

@@ -176,6 +176,7 @@ def test_killed_workers_change_nothing_and_a_second_run_resumes(
     assert len(changed) == 1
 
 
+@pytest.mark.long
 def test_a_killed_dask_worker_changes_nothing(tiny: Model, sample: Path, here: Run, tmp_path: Path) -> None:
     score_files(tiny, [sample], tmp_path / "serial.h5", run=here)
     killed: list[int] = []
