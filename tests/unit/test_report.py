@@ -30,6 +30,7 @@ from zerobias.report import (
     write_report,
 )
 from zerobias.report.model import Source
+from zerobias.report.text import budget_text
 from zerobias.targets import Ceilings, load_target
 from zerobias.zoo import HlsSettings
 
@@ -234,6 +235,12 @@ def test_rows_of_an_estimate() -> None:
     assert {str(cell) for cell in table.columns[5].cells} == {"ok", "over", "-"}
     assert {row.style for row in table.rows} == {None}
     assert {row.style for row in hardware_table(found, "rtl").rows} == {"dim"}
+
+
+def test_a_ceiling_of_cells_is_whole() -> None:
+    row = budgeted(load_target("xcvu9p"), "hls4ml", "lut", 35_467.0, "estimate", "toy")
+    assert row.budget == pytest.approx(35_467.2)
+    assert budget_text(row) == "35,467 LUT"
 
 
 def test_asic_has_no_share_of_a_chip() -> None:

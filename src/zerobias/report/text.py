@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from zerobias.physics import PhysicsTable, ScoreRow, Value
 from zerobias.report.model import Agreement, HardwareRow, HeadroomRow, Report
 
@@ -22,6 +24,7 @@ __all__ = [
     "value_text",
 ]
 
+_COUNTS = ("gates", "lut", "ff", "dsp", "bram")
 FEW = 10.0
 """Effective background events below which a figure is marked and a curve is dashed."""
 
@@ -38,14 +41,16 @@ def value_text(row: HardwareRow) -> str:
     """The value with its unit."""
     if row.value is None:
         return "unknown"
-    if row.metric in ("gates", "lut", "ff", "dsp", "bram"):
+    if row.metric in _COUNTS:
         return f"{row.value:,.0f} {row.unit}"
     return f"{row.value:,.4g} {row.unit}"
 
 
 def budget_text(row: HardwareRow) -> str:
-    """The ceiling with its unit."""
-    return "none" if row.budget is None else f"{row.budget:,.6g} {row.unit}"
+    """The ceiling with its unit; a share of a chip as the most whole ones it allows."""
+    if row.budget is None:
+        return "none"
+    return f"{math.floor(row.budget) if row.metric in _COUNTS else row.budget:,.6g} {row.unit}"
 
 
 def source_text(row: HardwareRow) -> str:
