@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from zerobias.contract import IntArray
@@ -135,6 +136,12 @@ def test_a_second_synthesis_does_not_run(
     counter.write_text(COUNTER.replace("4'd1", "4'd3"))
     again = synthesise([counter], "counter", "xc7vx690tffg1927-2", tmp_path / "out")
     assert again.digest != first.digest
+
+
+def test_memory_is_that_of_yosys_alone(counter: Path, tmp_path: Path) -> None:
+    large = np.ones(1 << 28)  # 2.1 GB of the caller
+    made = synthesise([counter], "counter", "xc7vx690tffg1927-2", tmp_path / "out")
+    assert 0.01 < made.peak_gb < large.nbytes / 2**30 / 2
 
 
 def _never(*arguments: object, **options: object) -> None:

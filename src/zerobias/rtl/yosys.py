@@ -44,11 +44,14 @@ _PASS = re.compile(r"^[\d.]+ Executing (.+?)(?: pass)?(?: \(.*)?\.?$")
 _POLL_S = 0.5
 
 _CHILD = """
-import json, resource, sys, time
+import json, re, resource, sys, time
+from pathlib import Path
 from pyosys import libyosys
 start = time.monotonic()
 libyosys.run_pass("script " + sys.argv[1])
-peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+# The usage of a process starts at its parent's, which may be large; this mark is of its own.
+own = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+peak = own + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 with open(sys.argv[2], "w") as stream:
     json.dump({"seconds": time.monotonic() - start, "peak_gb": peak / 2**20}, stream)
 """
