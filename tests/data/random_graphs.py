@@ -223,3 +223,18 @@ def random_graph(seed: int, length: int) -> tuple[Contract, Graph]:
     rng = np.random.default_rng(seed)
     contract = random_contract(rng)
     return contract, _Growing(rng, contract).graph(length)
+
+
+def sum_of_squares() -> tuple[Contract, Graph]:
+    """A dense layer and a sum of squares, of more than 16 bits."""
+    rng = np.random.default_rng(3)
+    contract = random_contract(np.random.default_rng(9))
+    builder = Builder()
+    builder.add("in", Input(contract.network_type, (30,)))
+    kind = FixedType(6, 3)
+    builder.add("dense", Dense(rng.integers(-32, 32, (30, 5)), kind, rng.integers(-32, 32, 5), kind), "in")
+    builder.add("cast", Cast(FixedType(10, 7, True, "RND_CONV", "SAT")), "dense")
+    builder.add("square", Square(), "cast")
+    builder.add("sum", Sum(), "square")
+    builder.add("score", Cast(FixedType(30, 20)), "sum")
+    return contract, Graph(tuple(builder.nodes))

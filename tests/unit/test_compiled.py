@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from zerobias import fixed
-from zerobias.contract import Contract, FixedType
+from zerobias.contract import Contract
 from zerobias.errors import DataError, GateError, ToolError, UnsupportedError
-from zerobias.fixed import Builder, Cast, Dense, Graph, Input, Op, Square, Sum, shaped
+from zerobias.fixed import Dense, Graph, Input, Op, Square, shaped
 from zerobias.rtl import process
 from zerobias.score import CompiledGraph, Scorer, compiled
 from zerobias.score.evaluator import admitted
@@ -71,18 +71,8 @@ def test_many_random_graphs(seed: int, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def head() -> tuple[Contract, Graph]:
-    """A dense layer and a sum of squares, of more than 16 bits."""
-    rng = np.random.default_rng(3)
-    contract = GRAPHS.random_contract(np.random.default_rng(9))
-    builder = Builder()
-    builder.add("in", Input(contract.network_type, (30,)))
-    kind = FixedType(6, 3)
-    builder.add("dense", Dense(rng.integers(-32, 32, (30, 5)), kind, rng.integers(-32, 32, 5), kind), "in")
-    builder.add("cast", Cast(FixedType(10, 7, True, "RND_CONV", "SAT")), "dense")
-    builder.add("square", Square(), "cast")
-    builder.add("sum", Sum(), "square")
-    builder.add("score", Cast(FixedType(30, 20)), "sum")
-    return contract, Graph(tuple(builder.nodes))
+    made: tuple[Contract, Graph] = GRAPHS.sum_of_squares()
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ import pytest
 
 from zerobias.contract import Contract, ContractSpec, FixedType
 from zerobias.errors import DataError, GateError, SpecError, ToolError, UnsupportedError
-from zerobias.fixed import Builder, Cast, Dense, Graph, Input, Node, Square, Sum, shaped
+from zerobias.fixed import Builder, Cast, Dense, Graph, Input, Node, Square, shaped
 from zerobias.score import Scorer, device, scorer, stream, xla
 from zerobias.score.device import XlaGraph, exported, find_gpu
 from zerobias.score.evaluator import admitted
@@ -130,18 +130,8 @@ def test_a_float_beyond_its_range_is_seen(
 
 @pytest.fixture(scope="module")
 def head() -> tuple[Contract, Graph]:
-    """A dense layer and a sum of squares."""
-    rng = np.random.default_rng(3)
-    contract = GRAPHS.random_contract(np.random.default_rng(9))
-    builder = Builder()
-    builder.add("in", Input(contract.network_type, (30,)))
-    kind = FixedType(6, 3)
-    builder.add("dense", Dense(rng.integers(-32, 32, (30, 5)), kind, rng.integers(-32, 32, 5), kind), "in")
-    builder.add("cast", Cast(FixedType(10, 7, True, "RND_CONV", "SAT")), "dense")
-    builder.add("square", Square(), "cast")
-    builder.add("sum", Sum(), "square")
-    builder.add("score", Cast(FixedType(30, 20)), "sum")
-    return contract, Graph(tuple(builder.nodes))
+    made: tuple[Contract, Graph] = GRAPHS.sum_of_squares()
+    return made
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "uint16", "uint32", "int64", "uint64", ">i4"])
