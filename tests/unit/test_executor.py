@@ -300,9 +300,13 @@ def test_a_folder_takes_one_run_at_a_time(functions: Any, tmp_path: Path) -> Non
     assert contents(tmp_path) == expected(1) | {"other": expected(1)["chunk-00000"]}
 
 
+def test_workers_have_ended_when_the_run_returns(functions: Any, tmp_path: Path) -> None:
+    before = multiprocessing.active_children()
+    run_chunks(functions.draw, specs(3), tmp_path, workers=2)
+    assert set(multiprocessing.active_children()) <= set(before)
+
+
 def test_a_worker_killed_while_it_waits_is_replaced(functions: Any, tmp_path: Path) -> None:
-    for ending in multiprocessing.active_children():  # workers of another test
-        ending.join()
     killed: list[int] = []
 
     def kill(done: int, total: int) -> None:

@@ -9,7 +9,7 @@ import signal
 import threading
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
@@ -33,9 +33,8 @@ class _Worker:
         self.process = self.pool.submit(os.getpid)
 
     def kill(self) -> None:
-        """End the process, whatever it is doing."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
-        with suppress(BrokenProcessPool, CancelledError, ProcessLookupError):
+        """End the process, whatever it is doing, and wait for its end."""
+        with suppress(BrokenProcessPool, ProcessLookupError):
             os.kill(self.process.result(), signal.SIGTERM)
         self.pool.shutdown()
 
