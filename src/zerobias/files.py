@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["document_digest", "replacing", "tree_digest", "write_text"]
+__all__ = ["BROKEN_ARCHIVE", "document_digest", "replacing", "tree_digest", "write_text"]
+
+BROKEN_ARCHIVE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged .npz archive raises."""
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from zerobias.cli.console import AsJson, ModelsFolder, Sample, emit, err, guarde
 from zerobias.doctor import check_qkeras_owner
 from zerobias.errors import DataError
 from zerobias.events import EventSet, default_sample, file_digest, read
-from zerobias.files import document_digest, write_text
+from zerobias.files import write_text
 from zerobias.physics import (
     KINDS,
     Menu,
@@ -36,7 +36,7 @@ from zerobias.physics import (
 )
 from zerobias.physics.bootstrap import Value
 from zerobias.shelves import build_root
-from zerobias.zoo import Model, digest, find_model, read_weights
+from zerobias.zoo import Model, find_model
 
 __all__ = ["menu"]
 
@@ -109,11 +109,7 @@ def menu(
 
 def _pins(model: Model) -> dict[str, str]:
     """What a menu pins of a model."""
-    return {
-        "version": model.spec.version,
-        "weights": digest(read_weights(model.weights_path("quantised"))),
-        "contract": document_digest(model.spec.contract.model_dump(mode="json")),
-    }
+    return {"version": model.spec.version, **model.digests}
 
 
 def _scores(

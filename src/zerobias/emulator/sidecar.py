@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from zerobias.contract import IntArray
 from zerobias.emulator.interface import Interface
-from zerobias.files import document_digest, tree_digest
-from zerobias.zoo import digest, read_weights
+from zerobias.files import tree_digest
+from zerobias.zoo import digest
 
 if TYPE_CHECKING:
     from zerobias.zoo import Model
@@ -90,8 +90,7 @@ def sidecar(
             f"{interface.namespace}_about",
         ],
         "digests": {
-            "weights": digest(read_weights(model.weights_path("quantised"))),
-            "contract": document_digest(model.spec.contract.model_dump(mode="json")),
+            **model.digests,
             "golden": digest(golden),
             "sources": tree_digest(fresh / "firmware"),
         },

@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.special import erfc, erfcinv, xlogy
 
 from zerobias.errors import DataError
+from zerobias.monitor.document import Document
 from zerobias.monitor.reference import Reference
 from zerobias.monitor.tally import Shares, Tally
 from zerobias.monitor.variables import Kind, Variable
@@ -25,11 +26,7 @@ _Side = tuple[_Array, _Array]
 Status = Literal["same", "drift", "explained by pile-up", "too few"]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Limits(_Row):
+class Limits(Document):
     """When a change is flagged: probability of any flag without a change, and least effects.
 
     ``shift``: of a share of the crossings, or of those that have the object. ``change``: of a rate or of the
@@ -41,7 +38,7 @@ class Limits(_Row):
     change: float = Field(default=0.2, ge=0)
 
 
-class Change(_Row):
+class Change(Document):
     """A share in the reference and in the new data, the probability of so large a difference by chance, times
     the number of shares tested, and effective crossings on both sides."""
 
@@ -54,7 +51,7 @@ class Change(_Row):
     flagged: bool
 
 
-class Row(_Row):
+class Row(Document):
     """A variable's most telling change, as it is and at the reference's pile-up (None: not to be had)."""
 
     name: str
@@ -64,7 +61,7 @@ class Row(_Row):
     at_pileup: Change | None
 
 
-class Drift(_Row):
+class Drift(Document):
     """All variables of the new data's ``events``; ``effective``: independent crossings of one weight.
 
     ``pileup``: of the profile of nPU, whose change is ``pileup_change``. When it differs, changes are judged

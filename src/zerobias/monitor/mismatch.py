@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.errors import DataError
+from zerobias.monitor.document import Document
 
 __all__ = [
     "FeatureRow",
@@ -28,11 +28,7 @@ FEW = 10
 _Mask = NDArray[np.bool_]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FirstScore(_Row):
+class FirstScore(Document):
     """An event, counted from 0 in its file, and one of its score's values, as recorded (None: no number) and
     exact: integers where the recorded ones are."""
 
@@ -43,7 +39,7 @@ class FirstScore(_Row):
     exact: int | float
 
 
-class ScoreMismatch(_Row):
+class ScoreMismatch(Document):
     """Of the events ``compared``, those whose recorded score is not the exact score of their inputs."""
 
     compared: int
@@ -51,7 +47,7 @@ class ScoreMismatch(_Row):
     first: FirstScore | None
 
 
-class FeatureRow(_Row):
+class FeatureRow(Document):
     """An input that differs in some ``events``; ``rule`` says how, where one rule gives all its values."""
 
     name: str
@@ -59,7 +55,7 @@ class FeatureRow(_Row):
     rule: str | None
 
 
-class FirstInput(_Row):
+class FirstInput(Document):
     """An event of both files, counted from 0, and the first input that differs."""
 
     file: str
@@ -71,7 +67,7 @@ class FirstInput(_Row):
     there: int
 
 
-class InputMismatch(_Row):
+class InputMismatch(Document):
     """Crossings of two files whose inputs differ, from the most frequent feature down.
 
     ``other_score``: of them, those whose score, the recorded one if there is any, else the exact one of these

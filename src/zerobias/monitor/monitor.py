@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from zerobias.beam import Beam
 from zerobias.errors import DataError
 from zerobias.events import SHAPES, chunks, file_digest
+from zerobias.monitor.document import Document
 from zerobias.monitor.drift import Change, Drift, Limits, Row, compare
 from zerobias.monitor.mismatch import InputCheck, InputMismatch, ScoreCheck, ScoreMismatch
 from zerobias.monitor.recorded import Recorded, Twin
@@ -23,11 +23,7 @@ from zerobias.score import Scorer
 __all__ = ["FileRow", "Flag", "Monitoring", "monitor"]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FileRow(_Row):
+class FileRow(Document):
     """An event file that was looked at; ``against``: the one its inputs were held against."""
 
     name: str
@@ -37,7 +33,7 @@ class FileRow(_Row):
     against: str | None
 
 
-class Flag(_Row):
+class Flag(Document):
     """Something that is not as it was: its kind, the input, object or score, and the finding in one line."""
 
     kind: str
@@ -45,7 +41,7 @@ class Flag(_Row):
     text: str
 
 
-class Monitoring(_Row):
+class Monitoring(Document):
     """What was found. ``drift`` and ``reference`` are None when only disagreements were asked for, ``scores``
     without recorded scores, ``inputs`` without other files."""
 

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from zerobias.errors import DataError
 from zerobias.events import SPLITS, EventSet, chunks, file_digest
-from zerobias.files import document_digest
+from zerobias.files import BROKEN_ARCHIVE
+from zerobias.monitor.document import Document
 from zerobias.monitor.tally import Shares, Tally
 from zerobias.monitor.variables import Crossings, Variable, plan
 from zerobias.score import Scorer
-from zerobias.zoo import Model, digest, read_weights
+from zerobias.zoo import Model
 
 __all__ = ["REFERENCE", "About", "Part", "Reference", "make_reference", "parts"]
 
@@ -32,16 +30,11 @@ WAFERS = 16
 _PLANNED = 30_000
 """Crossings, evenly chosen, that the bins are made for."""
 _ARRAYS = ("share", "variance", "by_pileup", "variance_at_pileup", "effective")
-_BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 Told = Callable[[int, int], None]
 
 
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class About(_Row):
+class About(Document):
     """Of which model, with SHA-256 of weights and contract, and of which sample a reference is.
 
     ``effective``: independent crossings of one weight that are worth as much as its ``events``.
@@ -60,7 +53,7 @@ class About(_Row):
     weighted: bool
 
 
-class _Header(_Row):
+class _Header(Document):
     format: int
     about: About
     variables: tuple[Variable, ...]
@@ -111,14 +104,6 @@ def parts(path: Path, scorer: Scorer, size: int = _EVENTS) -> Iterator[Part]:
         start += len(events)
 
 
-def _identity(model: Model) -> dict[str, str]:
-    """SHA-256 of what a model's scores are made with."""
-    return {
-        "weights": digest(read_weights(model.weights_path("quantised"))),
-        "contract": document_digest(model.spec.contract.model_dump(mode="json")),
-    }
-
-
 @dataclass(frozen=True)
 class Reference:
     """Shares of every variable, at the ``profile`` (intervals,) of nPU too; see :class:`Shares`."""
@@ -155,9 +140,9 @@ class Reference:
             columns = [np.split(arrays[name], ends) for name in _ARRAYS[:4]]
             rows = zip(*columns, arrays["effective"].tolist(), strict=True)
             shares = tuple(Shares(*row) for row in rows)
-        except (*_BROKEN, TypeError) as error:
+        except (*BROKEN_ARCHIVE, TypeError) as error:
             raise DataError(f"{path} is no reference of a release ({error}): restore it from git") from error
-        for key, value in _identity(model).items():
+        for key, value in model.digests.items():
             if value != getattr(header.about, key):
                 raise DataError(
                     f"{path} is of other {key} than those of {model.label}: restore both from git"
@@ -192,7 +177,7 @@ def make_reference(
     shares = tuple(tally.shares(number, profile) for number in range(len(variables)))
     about = About(
         model=f"{model.name}@{model.spec.version}",
-        **_identity(model),
+        **model.digests,
         sample=path.name,
         sample_sha256=file_digest(path),
         split=SPLIT,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from zerobias.beam import Beam
 from zerobias.contract import Contract, FixedType, IntArray
 from zerobias.physics import Sample, figures
+from zerobias.physics.metrics import ROUNDING
 
 __all__ = ["Crossings", "Kind", "Variable", "plan"]
 
@@ -21,7 +22,6 @@ RATES_KHZ = (100.0, 30.0, 10.0, 3.0)
 """Rates, at a full fill's crossings, whose thresholds a reference keeps."""
 BINS, PILEUP_BINS = 16, 10
 """Bins of about equal weight, of a variable and of nPU."""
-_ROUNDING = 1e-9
 
 _Array = NDArray[np.float64]
 
@@ -170,5 +170,5 @@ def _quantiles(values: NDArray[Any], weight: _Array, bins: int) -> tuple[int, ..
     levels, index = np.unique(values, return_inverse=True)
     total = np.bincount(index, weight)
     below = np.cumsum(total) - total
-    _, first = np.unique(np.floor(bins * below / total.sum() + _ROUNDING), return_index=True)
+    _, first = np.unique(np.floor(bins * below / total.sum() + ROUNDING), return_index=True)
     return tuple(int(start) for start in levels[first])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 import zerobias
 from zerobias.errors import DataError
 from zerobias.events import file_digest, read
-from zerobias.files import tree_digest
+from zerobias.files import document_digest, tree_digest
 from zerobias.fixed import graph_of
 from zerobias.score.scorer import Device, Scorer
 from zerobias.specs import load_toml
@@ -37,7 +35,7 @@ def model_key(model: Model) -> str:
         [file_digest(path) for path in sorted(model.folder.glob("*.py"))],
         tree_digest(Path(zerobias.__file__).parent, "*.py"),
     ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return document_digest(parts)
 
 
 def score_chunk(spec: dict[str, Any], path: Path) -> None:

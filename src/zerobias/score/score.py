@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,10 +16,10 @@ from numpy.typing import NDArray
 from zerobias.errors import DataError
 from zerobias.events import chunks, file_digest, stamp
 from zerobias.executor import Run, run_chunks
-from zerobias.files import replacing, write_text
+from zerobias.files import document_digest, replacing, write_text
 from zerobias.score.chunks import DEVICE, model_key, score_chunk
 from zerobias.score.scorer import Device
-from zerobias.zoo import Model, digest, read_weights
+from zerobias.zoo import Model
 
 __all__ = ["FORMAT", "Scored", "ScoredFile", "score_files"]
 
@@ -105,7 +104,7 @@ def score_files(
         for start in range(0, file.events, _EVENTS)
     ]
     place = folder or output.with_name(f"{output.name}.chunks")
-    names = [f"scores-{_sha256(spec)[:12]}.npz" for spec in specs]
+    names = [f"scores-{document_digest(spec)[:12]}.npz" for spec in specs]
     write_text(place / DEVICE, device)
     paths = run(score_chunk, specs, place, names=names, progress=progress)
     result = _merge(model, tuple(scored), paths, output)
@@ -151,8 +150,7 @@ def _merge(model: Model, files: tuple[ScoredFile, ...], paths: Sequence[Path], o
             score_type = str(part["score_type"])
         result = Scored(
             model=f"{model.name}@{model.spec.version}",
-            weights=digest(read_weights(model.weights_path("quantised"))),
-            contract=_sha256(model.spec.contract.model_dump(mode="json")),
+            **model.digests,
             score_type=score_type,
             process_names=tuple(names),
             files=files,
@@ -171,7 +169,3 @@ def _parts(
     for path, (index, row) in zip(paths, starts, strict=True):
         with np.load(path, allow_pickle=False) as arrays:
             yield dict(arrays), index, row
-
-
-def _sha256(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

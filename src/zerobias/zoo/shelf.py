@@ -21,12 +21,13 @@ from pydantic import BaseModel, ConfigDict
 
 from zerobias.contract import Contract, ContractSpec
 from zerobias.errors import SpecError, ZerobiasError
+from zerobias.files import document_digest
 from zerobias.shelves import shelf
 from zerobias.specs import load_toml
 from zerobias.targets import Target, load_target
 from zerobias.trees import TreeEnsemble
 from zerobias.zoo.spec import ModelSpec
-from zerobias.zoo.weights import apply_weights, read_weights
+from zerobias.zoo.weights import apply_weights, digest, read_weights
 
 if TYPE_CHECKING:
     import keras
@@ -60,6 +61,17 @@ class Model:
     def label(self) -> str:
         """What commands call it: ``name``, or ``name@X.Y.Z`` for a release."""
         return f"{self.name}@{self.spec.version}" if self.released else self.name
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of what the scores are made with: of the quantised ``weights`` and of the ``contract``.
+
+        Raises ``DataError`` when the weights are missing or damaged.
+        """
+        return {
+            "weights": digest(read_weights(self.weights_path("quantised"))),
+            "contract": document_digest(self.spec.contract.model_dump(mode="json")),
+        }
 
     @property
     def releases(self) -> Path:

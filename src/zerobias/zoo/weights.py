@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zerobias.errors import DataError
-from zerobias.files import replacing
+from zerobias.files import BROKEN_ARCHIVE, replacing
 from zerobias.trees import TreeEnsemble
 
 if TYPE_CHECKING:
@@ -29,8 +27,6 @@ __all__ = [
 ]
 
 Arrays = Mapping[str, NDArray[Any]]
-_BROKEN = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What reading a damaged archive raises."""
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
@@ -45,7 +41,7 @@ def read_weights(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except _BROKEN as error:
+    except BROKEN_ARCHIVE as error:
         raise DataError(f"weights {path} cannot be read ({error}): restore the file") from error
     for key, array in arrays.items():
         if array.dtype.kind not in "fiu" or not np.isfinite(array).all():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import Field, Ints
-from zerobias.events.layouts.source import ForeignSource, guard
+from zerobias.events.layouts.source import ForeignSource, TreeColumns, guard
 
 if TYPE_CHECKING:
     from zerobias.events.layouts.root import RootFile
@@ -171,7 +171,7 @@ class WaferCsvSource(_WaferSource):
         return DataError(f"{self.path}: events from {start} cannot be read: restore the file")
 
 
-class WaferRootSource(_WaferSource):
+class WaferRootSource(TreeColumns, _WaferSource):
     """A tree with branches ``CALQ0`` .. ``CALQ47`` (or with the prefix ``wafer.``), one entry a wafer."""
 
     layout = "ECON-T ROOT"
@@ -198,12 +198,6 @@ class WaferRootSource(_WaferSource):
         both = {name: full for name in (*_PLACE, _ENERGY) for full in (name, prefix + name)}
         super().__init__(path, file, cells, {n: full for n, full in both.items() if full in self._tree.names})
         self.rows = self._tree.entries
-
-    def further(self) -> list[str]:
-        return sorted(self._tree.names)
-
-    def numbers(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        return self._tree.branch(name).fixed(start, stop)
 
     def _values(self, names: list[str], start: int, stop: int) -> list[NDArray[Any]]:
         found = [self._tree.branch(name).fixed(start, stop) for name in names]

@@ -28,8 +28,8 @@ from zerobias.events.layouts.hardware import (
     region_bits,
     same_counts,
 )
-from zerobias.events.layouts.root import RootFile, Tree, TreeColumns
-from zerobias.events.layouts.source import ForeignSource
+from zerobias.events.layouts.root import RootFile, Tree
+from zerobias.events.layouts.source import ForeignSource, TreeColumns
 
 __all__ = ["NanoSource"]
 

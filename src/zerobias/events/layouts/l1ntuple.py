@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import REGION_MAX, Field
-from zerobias.events.layouts.root import RootFile, TreeColumns
-from zerobias.events.layouts.source import ForeignSource
+from zerobias.events.layouts.root import RootFile
+from zerobias.events.layouts.source import ForeignSource, TreeColumns
 
 __all__ = ["NtupleSource"]
 

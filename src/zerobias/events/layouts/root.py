@@ -22,7 +22,7 @@ from zerobias.errors import DataError
 from zerobias.events.layouts.hardware import Jagged
 from zerobias.events.layouts.source import BYTES_LIMIT, guard
 
-__all__ = ["Branch", "RootFile", "Tree", "TreeColumns"]
+__all__ = ["Branch", "RootFile", "Tree"]
 
 _KEY = struct.Struct(">ihiIhh")
 _BASKET = struct.Struct(">Hiiii")
@@ -231,20 +231,6 @@ class Branch:
 
     def _fault(self, fact: str, remedy: str) -> DataError:
         return DataError(f"{self.path}: branch {self.name} {fact}: {remedy}")
-
-
-class TreeColumns:
-    """What the sources of ROOT files share: any other branch of the events' tree as a further column."""
-
-    _tree: Tree
-
-    def further(self) -> list[str]:
-        """See ``Source``."""
-        return sorted(self._tree.names)
-
-    def numbers(self, name: str, start: int, stop: int) -> NDArray[Any]:
-        """See ``Source``."""
-        return self._tree.branch(name).fixed(start, stop)
 
 
 def _slice(path: Path, offset: int, count: int) -> bytes:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from zerobias.errors import DataError
 from zerobias.events.eventset import SHAPES, SPLITS, EventSet
 
-__all__ = ["BYTES_LIMIT", "ForeignSource", "Source", "guard"]
+__all__ = ["BYTES_LIMIT", "ForeignSource", "Source", "TreeColumns", "guard"]
 
 BYTES_LIMIT = 256 * 2**20
 """Bytes one unit of storage (HDF5 chunks, ROOT basket, Parquet row group column) may decode to."""
@@ -115,3 +115,18 @@ class ForeignSource(Source):
             process_names=("zero_bias",),
             provenance={"layout": self.layout, "file": self.path.name},
         )
+
+
+class TreeColumns:
+    """What the sources of ROOT files share: any other branch of the events' tree as a further column."""
+
+    _tree: Any
+
+    def further(self) -> list[str]:
+        """See ``Source``."""
+        return sorted(self._tree.names)
+
+    def numbers(self, name: str, start: int, stop: int) -> NDArray[Any]:
+        """See ``Source``."""
+        found: NDArray[Any] = self._tree.branch(name).fixed(start, stop)
+        return found
