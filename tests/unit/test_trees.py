@@ -187,6 +187,10 @@ def test_wrong_arrays_are_refused(boosted: Any) -> None:
         quantised.with_arrays(arrays | {"trees/threshold": arrays["trees/threshold"] + 0.5})
     with pytest.raises(DataError, match="hold no tree"):
         quantised.with_arrays({key: value[:0] for key, value in arrays.items()})
+    mixed = {"root": [0, 2], "feature": [0, LEAF, LEAF, LEAF], "threshold": [0] * 4, "value": [0] * 4}
+    mixed |= {"left": [1, 1, 2, 3], "right": [3, 1, 2, 3]}
+    with pytest.raises(DataError, match="hold a node that is the child of none, of two or of another tree"):
+        quantised.with_arrays({f"trees/{key}": np.array(value) for key, value in mixed.items()})
 
 
 def test_graphs_that_have_no_meaning_are_refused(boosted: Any) -> None:
