@@ -65,8 +65,17 @@ def behind_a_layer(x: Any) -> Any:
     return qkeras.QActivation(bits("ap_fixed<4,1>"), name="fewest")(x)
 
 
+def reshaped(x: Any) -> Any:
+    """A cast, reshaped before others of it: hls4ml would merge them all into the layer before."""
+    x = qkeras.QActivation(relu("ap_ufixed<8,5>"), name="relu")(dense(6, "first", "ap_fixed<14,10>")(x))
+    wraps = qkeras.QActivation(bits("ap_fixed<5,4,AP_TRN,AP_WRAP>"), name="wraps")
+    other = wraps(keras.layers.Reshape((3, 2))(x))
+    return keras.layers.Concatenate()([x, keras.layers.Flatten()(other)])
+
+
 @pytest.mark.parametrize(
-    ("body", "network_type"), [(image, "ap_ufixed<12,12>"), (behind_a_layer, "ap_ufixed<12,9>")]
+    ("body", "network_type"),
+    [(image, "ap_ufixed<12,12>"), (behind_a_layer, "ap_ufixed<12,9>"), (reshaped, "ap_ufixed<12,9>")],
 )
 def test_arranged_values_are_exact(
     body: Callable[[Any], Any], network_type: str, tiny: Model, tmp_path: Path

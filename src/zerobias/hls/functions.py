@@ -81,16 +81,18 @@ def _arranged(name: str, places: Any, source: str, target: str) -> Node:
 
 
 def separate(layers: Sequence[Node], graph: Graph) -> list[Node]:
-    """``layers`` with a copy of the values between two casts in a row.
+    """``layers`` with a copy of the values between two casts in a row, and between a reshaping and a cast.
 
     hls4ml gives a cast's type to the layer in front of it and drops the cast: of two it would keep the second
-    alone, and where both are results of the network it stops.
+    alone, and where both are results of the network it stops. Through a reshaping, whose values share their
+    memory with what is reshaped, it gives the type to the layer before that, and to all who read it.
     """
-    casts = {layer["name"] for layer in layers if layer["class_name"] == "ExactQuantizer"}
+    kinds = {layer["name"]: layer["class_name"] for layer in layers}
     nothing = graph.trace(np.zeros((1, *graph.input.shape), dtype=np.int64))
     separated: list[Node] = []
     for layer in layers:
-        if layer["name"] in casts and casts.intersection(layer["inputs"]):
+        before = {kinds[name] for name in layer["inputs"]}
+        if layer["class_name"] == "ExactQuantizer" and before & {"ExactQuantizer", "Reshape"}:
             (source,), (tensor,) = layer["inputs"], layer["input_keras_tensor_names"]
             name, shape = f"{layer['name']}_from", nothing[layer["name"]].value.shape[1:]
             places = np.arange(np.prod(shape)).reshape(shape)
