@@ -124,6 +124,8 @@ def test_active_dimensions_of_known_embeddings() -> None:
     two = np.array([[2.0, 0.4], [2.0, -0.4], [-2.0, 0.4], [-2.0, -0.4]])
     assert active_dimensions(two, np.ones(4), 2.0, share=0.0199) == 2
     assert active_dimensions(two, np.ones(4), 2.0, share=0.0201) == 1
+    line = two * [1.0, 0.0]
+    assert active_dimensions(np.vstack([line, [0.0, 9.0]]), np.array([1, 1, 1, 1, 1e-6]), 2.0) == 1
 
 
 def spread_after(variance: float) -> float:
