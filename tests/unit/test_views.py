@@ -57,9 +57,9 @@ def test_plain_view_turns_and_mirrors_all_objects_of_an_event_together(
 
 def test_every_view_is_an_event_of_the_hardware(contract: Contract, raw: IntArray) -> None:
     """In range, in the order of pT, absent objects last; jets keep the odd places of trigger towers."""
-    ends = np.tile(contract.high, (4, 1))
+    ends = np.tile(contract.high, (200, 1))
     ends[1:, 1::3] = contract.low[1::3]  # eta -128, whose mirror image has no integer
-    ends[2:, :] *= 0
+    ends[::2] *= 0
     for seed, events in enumerate([raw, ends]):
         found = views(contract, smear=0.5, lose=0.9)(events, np.random.default_rng(seed))
         contract.check(found)
