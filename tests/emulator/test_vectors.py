@@ -455,10 +455,25 @@ def test_fault_of_a_writer_is_found(tiny: Model, tmp_path: Path, monkeypatch: py
 
 
 def test_folder_that_holds_something_else_is_kept(tiny: Model, tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("all of it")
-    with pytest.raises(DataError, match="exists and holds no vectors: name a new folder"):
-        write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", tmp_path)
-    assert (tmp_path / "thesis.tex").read_text() == "all of it"
+    """Such as a capture beside the vectors it answers."""
+    out = tmp_path / "out"
+    write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", out)
+    write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", out)
+    (out / "captured.txt").write_text("all of it")
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"out would be replaced and holds \S+, which is none of its"):
+            write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", out)
+        assert (out / "captured.txt").read_text() == "all of it"
+        (out / "vectors.json").unlink(missing_ok=True)
+
+
+def test_folder_that_is_a_link_is_replaced(tiny: Model, tmp_path: Path) -> None:
+    out, real = tmp_path / "out", tmp_path / "real"
+    write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", real)
+    out.symlink_to(real)
+    write_vectors(tiny, SCORE, events(tiny, 12), scores(12), "dat", out)
+    assert len(np.loadtxt(out / "tb_output_predictions.dat")) == 12
+    assert len(np.loadtxt(real / "tb_output_predictions.dat")) == 10
 
 
 def test_event_longer_than_a_file(tiny: Model, tmp_path: Path) -> None:
