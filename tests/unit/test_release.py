@@ -134,6 +134,13 @@ def shelf(committed: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_a_release_holds(shelf: Shelf) -> None:
+    for name in (
+        "tiny_v1p2p3.so",
+        "notes.txt",
+        "lib64/tiny_v1p2p3.json",
+    ):  # built, dropped and installed there
+        (shelf.package.path / name).parent.mkdir(exist_ok=True)
+        (shelf.package.path / name).write_text("none of the source")
     folder = shelf.release()
     record = read_release(folder)
     assert record.commit == git(shelf.root, "rev-parse", "HEAD")
@@ -142,7 +149,7 @@ def test_what_a_release_holds(shelf: Shelf) -> None:
     assert json.loads((folder / "report.json").read_text())["verdict"] == "pass-on-estimates"
     sources = {path.relative_to(folder / "emulator").parts[0] for path in (folder / "emulator").rglob("*")}
     assert {"Makefile", "firmware", "include", "tiny_v1p2p3.cpp", "tiny_v1p2p3.json"} <= sources
-    assert not sources & {"golden", "ap_types"}
+    assert not sources & {"golden", "ap_types", "tiny_v1p2p3.so", "notes.txt", "lib64"}
     assert record.digests["emulator"] == shelf.package.digest
     assert record.digests["firmware"] == "f" * 64
     assert set(record.files) == {

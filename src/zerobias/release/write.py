@@ -32,9 +32,9 @@ __all__ = [
 ]
 
 RECORD = "release.json"
-_NOT_SOURCE = shutil.ignore_patterns("*.so", "*.o", "*.part", "checker", "golden", "ap_types", "nnet_utils")
-"""Of a package: what is built, what is the release's golden/golden.npz, and the headers that hls4ml brings,
-in the version that the record names."""
+_ELSEWHERE = {"golden", "ap_types", "nnet_utils"}
+"""Folders of a package: what is the release's golden/golden.npz, and the headers that hls4ml brings, in the
+version that the record names."""
 
 
 class Release(BaseModel):
@@ -95,11 +95,15 @@ def write_release(
     try:
         with tempfile.TemporaryDirectory(dir=model.releases, prefix=f".{final.name}.") as scratch:
             fresh = Path(scratch) / "release"
-            for name in tracked_files(model.folder):
-                if name.parts[0] != model.releases.name:
-                    (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(model.folder / name, fresh / name)
-            shutil.copytree(package.path, fresh / "emulator", ignore=_NOT_SOURCE)
+            own = [path for path in tracked_files(model.folder) if path.parts[0] != model.releases.name]
+            source = [path for path in map(Path, package.files) if not _ELSEWHERE.intersection(path.parts)]
+            for here, paths, there in (
+                (model.folder, own, fresh),
+                (package.path, source, fresh / "emulator"),
+            ):
+                for path in paths:
+                    (there / path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(here / path, there / path)
             write_report(report, fresh / "report.json")
             for extra, content in (more or {}).items():
                 (fresh / extra).write_bytes(content)
