@@ -420,6 +420,10 @@ CTP7 = "====\nOutput LINK_00\n====\n"
         ("readmemh", "0001\ng001\n", "line 2: 'g001' is no hexadecimal word"),
         ("readmemh", "0001\n@5 0002\n", "line 2: address @5 where word 1 is expected"),
         ("readmemh", "// nothing\n", "holds no words"),
+        pytest.param("emp", EMP.replace("000", "9" * 5000), "names no links", id="link of 5000 digits"),
+        pytest.param(
+            "emp", EMP + f"Frame {'0' * 5000} 0001 {'0' * 16}\n", "does not begin row 0", id="row, too"
+        ),
     ],
 )
 def test_files_that_break_their_format(form: str, text: str, message: str, tmp_path: Path) -> None:
