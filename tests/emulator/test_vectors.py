@@ -471,6 +471,13 @@ def test_folder_that_holds_something_else_is_kept(tiny: Model, tmp_path: Path) -
         (out / "vectors.json").unlink(missing_ok=True)
 
 
+def test_file_is_kept(tiny: Model, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("all of it")
+    with pytest.raises(DataError, match=r"thesis\.tex is no folder: name another one with --out"):
+        write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", tmp_path / "thesis.tex")
+    assert (tmp_path / "thesis.tex").read_text() == "all of it"
+
+
 def test_folder_that_is_a_link_is_replaced(tiny: Model, tmp_path: Path) -> None:
     out, real = tmp_path / "out", tmp_path / "real"
     write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", real)

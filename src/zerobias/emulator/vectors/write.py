@@ -46,6 +46,8 @@ def write_vectors(
     """
     if not len(raw):
         raise DataError("no event to write: give at least one")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is no folder: name another one with --out")
     foreign = sorted({path.name for path in folder.glob("*")} - _written(folder))
     if foreign:
         raise DataError(
