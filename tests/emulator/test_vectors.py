@@ -28,7 +28,7 @@ from zerobias.emulator.vectors import write as writing
 from zerobias.emulator.vectors.boards import BOARDS
 from zerobias.emulator.vectors.text import Frames
 from zerobias.errors import DataError, GateError, SpecError
-from zerobias.zoo import LinkSpec, Model, PieceSpec, SlotsSpec, find_model
+from zerobias.zoo import LinkSpec, LinksSpec, Model, PieceSpec, SlotsSpec, find_model
 
 SCORE: Any = SimpleNamespace(output_type=FixedType.parse("ap_ufixed<16,8>"), score_shape=())
 """What vectors need of a graph: here of one with CICADA's score."""
@@ -363,6 +363,19 @@ def test_capture_that_is_too_short(form: str, tmp_path: Path) -> None:
         compare_capture(path, form, SIDE, scores(11))
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_capture_as_deep_as_its_pattern(form: str, tmp_path: Path) -> None:
+    """The last scores come after its end: that is no wrong score."""
+    score = scores(40)
+    lines = captured(tmp_path / "file", form, score, 7, more=0).read_text().splitlines()
+    (tmp_path / "file").write_text("\n".join(lines[:-7]))
+    held = 36 if form in BOARDS else 33  # two rows an event on a board
+    said = f"ends before its last score: at offset 7 it holds {held} events, 40 are to be compared: capture"
+    with pytest.raises(DataError, match=said):
+        compare_capture(tmp_path / "file", form, SIDE, score)
+    assert compare_capture(tmp_path / "file", form, SIDE, score[:held]).offset == 7
+
+
 EMP = "ID: x\nMetadata: (strobe,) start of orbit, start of packet, end of packet, valid\n\n Link  000\n"
 APX = "#Sideband ON\n#LinkLabel LINK_00\n#BeginData\n"
 CTP7 = "====\nOutput LINK_00\n====\n"
@@ -492,6 +505,15 @@ def test_event_longer_than_a_file(tiny: Model, tmp_path: Path) -> None:
     links = tiny.spec.links.model_copy(update={"input": spec})
     model = replace(tiny, spec=tiny.spec.model_copy(update={"links": links}))
     with pytest.raises(SpecError, match="an event takes 1025 words a link, a emp file 1024: use more links"):
+        write_vectors(model, SCORE, events(tiny, 10), scores(10), "emp", tmp_path / "out")
+
+
+def test_sides_at_different_rates(tiny: Model, tmp_path: Path) -> None:
+    spec = LinkSpec(links=1, bits=128, slots=SlotsSpec(step=16, per_link=1))
+    model = replace(tiny, spec=tiny.spec.model_copy(update={"links": LinksSpec(output=spec)}))
+    with pytest.raises(
+        SpecError, match="takes 6 words on a link of the inputs and 2 on one of the scores, so"
+    ):
         write_vectors(model, SCORE, events(tiny, 10), scores(10), "emp", tmp_path / "out")
 
 

@@ -106,11 +106,17 @@ def _parts(events: int, form: str, layouts: list[Layout | None]) -> Iterator[tup
     """First event and end of each file."""
     size = events
     if form in BOARDS:
-        frames = max(layout.frames for layout in layouts if layout is not None)
+        took = [layout.frames for layout in layouts if layout is not None]
+        frames = max(took)
         size = BOARDS[form].depth // frames
         if not size:
             raise SpecError(
                 f"an event takes {frames} words a link, a {form} file {BOARDS[form].depth}: use more links"
+            )
+        if min(took) < frames:
+            raise SpecError(
+                f"an event takes {took[0]} words on a link of the inputs and {took[1]} on one of the scores, "
+                "so they come at different rates: declare as many bits for both in [links] of model.toml"
             )
     for start in range(0, events, size):
         yield start, min(start + size, events)
