@@ -422,6 +422,7 @@ CTP7 = "====\nOutput LINK_00\n====\n"
         ("dat", "1.5\n1.5 2\n", "line 2: 2 numbers, an event has 1 scores"),
         ("dat", "1.5\nmany\n", "line 2: 'many' is no number"),
         ("dat", "nan\n", "line 1: 'nan' is no number"),
+        ("dat", "1_0\n", "line 1: '1_0' is no number"),
         ("dat", "1e999\n", "line 1: '1e999' is no number"),
         (
             "dat",
