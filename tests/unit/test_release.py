@@ -483,6 +483,20 @@ def test_command_with_a_red_gate(
     assert not shelf.model.releases.exists()
 
 
+def test_damaged_release_is_refused_before_the_build(
+    shelf: Shelf, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shelf.release() / "emulator" / "tiny_v1p2p3.json").unlink()
+    toml = shelf.model.folder / "model.toml"
+    toml.write_text(toml.read_text().replace("1.2.3", "1.2.4"))
+    shelf.commit()
+    monkeypatch.setattr(build, "build_firmware", lambda *args, **more: pytest.fail("it was built"))
+    code, out, err = run("release", "tiny", "--models", shelf.root, "--build", tmp_path / "build")
+    assert (code, out) == (2, "")
+    assert "holds no sidecar of a library: restore it from git" in " ".join(err.split())
+    assert released_versions(shelf.model.folder) == ("1.2.3",)
+
+
 def test_commit_during_the_build_is_found(
     shelf: Shelf, quick: None, small_sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
