@@ -158,6 +158,15 @@ def test_install_and_clean(built: Built, copy: Any, tmp_path: Path) -> None:
     ]
 
 
+def test_other_types_are_built_in(built: Built, copy: Any) -> None:
+    """Not left out because the library is there already; nothing is built again for the same."""
+    folder = copy(built.one)
+    assert "g++" not in run("make", *FAST, "all", cwd=folder).stdout
+    done = run("make", *FAST, "AP_TYPES=none", "all", cwd=folder)
+    assert done.returncode != 0
+    assert "ap_fixed.h: No such file" in done.stderr
+
+
 def test_result_before_the_first_event_is_zero(built: Built) -> None:
     done = run("env", "MALLOC_PERTURB_=165", built.loader, "early", built.one.library, cwd=built.one.path)
     assert (done.returncode, done.stdout) == (0, "0\n")
