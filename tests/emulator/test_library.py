@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def test_one_wrong_golden_value_is_found(file: str, said: str, built: Built, cop
 
 def test_check_of_a_package(built: Built, copy: Any) -> None:
     folder = copy(built.one)
-    package = Package(folder, built.one.interface, built.one.digest, False)
+    package = replace(built.one, path=folder)
     with pytest.raises(ToolError, match=r"does not run .* build it with make"):
         check_emulator(package)
     build_emulator(package, [*FAST, "--assume-old", f"{package.library.stem}.o"])
@@ -135,19 +135,41 @@ def test_golden_mismatch_is_a_red_gate(built: Built, copy: Any) -> None:
     shutil.copy(built.checker, folder / "checker")
     (folder / "checker").write_text("#!/bin/sh\necho 'x: 1 of 9 results differ'\nexit 1\n")
     with pytest.raises(GateError, match="the emulator library is not the model: x: 1 of 9 results differ"):
-        check_emulator(Package(folder, built.one.interface, built.one.digest, False))
+        check_emulator(replace(built.one, path=folder))
 
 
 def test_install_and_clean(built: Built, copy: Any, tmp_path: Path) -> None:
-    folder = copy(built.one)
-    done = run("make", *FAST, "-o", "tiny_v1p2p3.o", f"PREFIX={tmp_path / 'cms'}", "install", cwd=folder)
+    folder, place = copy(built.one), tmp_path / "root" / "cms sw"
+    words = "-o", "tiny_v1p2p3.o", f"DESTDIR={tmp_path / 'root'}", "PREFIX=/cms sw", "install"
+    done = run("make", *FAST, *words, cwd=folder)
     assert done.returncode == 0, done.stderr
-    installed = {str(path.relative_to(tmp_path / "cms")) for path in (tmp_path / "cms").rglob("*.*")}
+    installed = {str(path.relative_to(place)) for path in place.rglob("*.*")}
     assert installed == {"lib64/tiny_v1p2p3.so", "lib64/tiny_v1p2p3.json", "include/tiny_v1p2p3.h"}
+    library = place / "lib64" / "tiny_v1p2p3.so"
+    with library.open("rb") as loaded:  # by a program that runs while it is installed again
+        with (folder / library.name).open("ab") as source:
+            source.write(b"another")
+        assert run("make", *FAST, *words, cwd=folder).returncode == 0
+        assert loaded.read() == built.one.library.read_bytes()
+    assert library.read_bytes() == built.one.library.read_bytes() + b"another"
     assert run("make", "clean", cwd=folder).returncode == 0
     assert not [
         path.name for path in folder.iterdir() if path.suffix in {".so", ".o"} or path.name == "checker"
     ]
+
+
+def test_other_types_are_built_in(built: Built, copy: Any) -> None:
+    """Not left out because the library is there already; nothing is built again for the same."""
+    folder = copy(built.one)
+    assert "g++" not in run("make", *FAST, "all", cwd=folder).stdout
+    done = run("make", *FAST, "AP_TYPES=none", "all", cwd=folder)
+    assert done.returncode != 0
+    assert "ap_fixed.h: No such file" in done.stderr
+
+
+def test_result_before_the_first_event_is_zero(built: Built) -> None:
+    done = run("env", "MALLOC_PERTURB_=165", built.loader, "early", built.one.library, cwd=built.one.path)
+    assert (done.returncode, done.stdout) == (0, "0\n")
 
 
 # --- 1: libraries that overwrite each other's weights ------------------------------------------------------
@@ -174,7 +196,11 @@ def test_library_shows_four_functions(built: Built) -> None:
 def test_without_the_list_it_shows_more(flag: str, built: Built, copy: Any) -> None:
     folder = copy(built.one)
     relinked(folder, flag)
-    assert len(exports(folder / built.one.library.name)) > 4
+    shown = exports(folder / built.one.library.name)
+    assert len(shown) > 4
+    # What is the model's own is hidden without it, too.
+    space = built.one.interface.namespace
+    assert sorted(name for name in shown if space in name) == [f"{space}_about", f"{space}_scores"]
 
 
 def strays(library: Path, space: str) -> list[str]:
@@ -183,12 +209,11 @@ def strays(library: Path, space: str) -> list[str]:
     return re.findall(rf"(?<!{space}::)\b(?:nnet|network)::\w+", done.stdout)
 
 
-def writable(library: Path) -> set[str]:
-    """Names of the model's data that a program could write to, without what runs before main."""
+def writable(library: Path, space: str) -> set[str]:
+    """Names in the model's namespace of data that a program could write to, without what runs before main."""
     done = run("nm", "-C", "--defined-only", library, cwd=library.parent)
     names = re.findall(r" [bBdDuvV] (.*)", done.stdout)
-    ours = [name for name in names if "network::" in name or "nnet::" in name]
-    return {name for name in ours if not name.startswith(("guard variable", "typeinfo", "vtable"))}
+    return {name.removeprefix(f"{space}::") for name in names if name.startswith(f"{space}::")}
 
 
 def test_everything_is_in_the_models_namespace(built: Built) -> None:
@@ -196,7 +221,7 @@ def test_everything_is_in_the_models_namespace(built: Built) -> None:
         space = package.interface.namespace
         assert strays(package.library, space) == []
         assert strays(package.library, "another")  # names are there to be found
-        weights = {name.removeprefix(f"{space}::network::") for name in writable(package.library)}
+        weights = {name.removeprefix("network::") for name in writable(package.library, space)}
         # Constants that g++ fills when the library is loaded, and nothing that events could change.
         assert all(
             re.fullmatch(r"[wb]\d+(_values)?|contract::scale_input\(.*\)::offset", name) for name in weights
@@ -317,7 +342,7 @@ def test_library_under_another_name_is_found(built: Built, copy: Any) -> None:
 def test_build_without_a_compiler_says_what_to_install(
     built: Built, copy: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    package = Package(copy(built.one), built.one.interface, built.one.digest, False)
+    package = replace(built.one, path=copy(built.one))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(
         ToolError, match=r"g\+\+ was not found: .* C\+\+17 compiler, install the package g\+\+"
@@ -330,7 +355,7 @@ def test_compiler_error_is_one_sentence(built: Built, copy: Any) -> None:
     with (folder / "tiny_v1p2p3.cpp").open("a") as source:
         source.write("#error broken\n")
     edit(folder / "tiny_v1p2p3.cpp", '#include "firmware/', "#error gone\n//")
-    package = Package(folder, built.one.interface, built.one.digest, False)
+    package = replace(built.one, path=folder)
     with pytest.raises(
         ToolError, match=r"make of the emulator library failed: .*error: #error gone.*; see .*\.log"
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zerobias.emulator import Threshold
-from zerobias.emulator.sources import constant_weights, used_files
+from zerobias.emulator import Threshold, write_emulator
+from zerobias.emulator.sources import constant_decision, constant_weights, used_files
 from zerobias.errors import DataError, GateError, SpecError, UnsupportedError
 from zerobias.files import tree_digest
-from zerobias.zoo import read_weights, write_weights
+from zerobias.fixed import graph_of
+from zerobias.hls.csim import ap_types
+from zerobias.shelves import shelf
+from zerobias.verify import read_golden
+from zerobias.zoo import find_model, read_weights, write_weights
 
 
 def with_emulator(subject: Any, **table: Any) -> Any:
@@ -45,6 +50,25 @@ def test_equal_package_is_left_and_a_changed_one_replaced(first: Any, tmp_path: 
     finally:
         write_weights(path, kept)
     assert not package.library.exists()
+
+
+@pytest.mark.parametrize("part", ["emulator.cpp.in", "emulator.mk.in", "emulator_model.h.in", "ap_fixed.h"])
+def test_digest_is_that_of_all_a_library_is_built_from(
+    part: str, first: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = first.write(tmp_path / "before")
+    own, types = tmp_path / "firmware", tmp_path / "ap_types"
+    shutil.copytree(shelf("firmware") / "templates", own / "templates")
+    shutil.copytree(ap_types(), types)
+    with ((types if part == "ap_fixed.h" else own / "templates") / part).open("a") as file:
+        file.write("\n")
+    monkeypatch.setattr("zerobias.hls.templates.shelf", lambda name: own)
+    monkeypatch.setattr("zerobias.emulator.package.ap_types", lambda: types)
+    after = first.write(tmp_path / "after")
+    assert before.digest != after.digest
+    for package in (before, after):
+        assert f'"{package.digest}"' in (package.path / "tiny_v1p2p3.h").read_text()
+        assert f' {package.digest}"' in (package.path / "tiny_v1p2p3.cpp").read_text()
 
 
 def test_package_stands_alone(first: Any, tmp_path: Path) -> None:
@@ -90,6 +114,27 @@ def test_every_weight_is_constant_and_local(second: Any, tmp_path: Path) -> None
     assert len(headers) == 6
     for header in headers:
         assert re.search(r"^static const \w+ \w+_values\[\d+\] = \{", header.read_text(), re.MULTILINE)
+
+
+def test_nothing_of_trees_can_change(tmp_path: Path) -> None:
+    model = find_model("axol1tl_forest")
+    network = model.load()
+    golden = read_golden(model.folder / "golden" / "golden.npz")
+    graph = graph_of(network, model.contract)
+    package = write_emulator(model, network, graph, golden.raw, golden.score, tmp_path / "package")
+    for name in ("BDT.cpp", "parameters.h"):
+        lines = (package.path / "firmware" / name).read_text().splitlines()
+        defined = [line for line in lines if re.match(r"\w[^#{}]* =", line)]
+        assert defined
+        assert all(line.startswith("static ") or line.startswith("const char* const") for line in defined)
+        assert all(" const " in line or "*const " in line for line in defined)
+
+
+def test_source_without_a_decision_is_refused() -> None:
+    with pytest.raises(
+        UnsupportedError, match=r"BDT.cpp: it defines 0 decisions where conifer 1.11 writes one"
+    ):
+        constant_decision("bool split_fn(int);\n", "BDT.cpp")
 
 
 def test_header_with_two_arrays_is_refused() -> None:

@@ -28,7 +28,7 @@ from zerobias.emulator.vectors import write as writing
 from zerobias.emulator.vectors.boards import BOARDS
 from zerobias.emulator.vectors.text import Frames
 from zerobias.errors import DataError, GateError, SpecError
-from zerobias.zoo import LinkSpec, Model, PieceSpec, SlotsSpec, find_model
+from zerobias.zoo import LinkSpec, LinksSpec, Model, PieceSpec, SlotsSpec, find_model
 
 SCORE: Any = SimpleNamespace(output_type=FixedType.parse("ap_ufixed<16,8>"), score_shape=())
 """What vectors need of a graph: here of one with CICADA's score."""
@@ -363,6 +363,19 @@ def test_capture_that_is_too_short(form: str, tmp_path: Path) -> None:
         compare_capture(path, form, SIDE, scores(11))
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_capture_as_deep_as_its_pattern(form: str, tmp_path: Path) -> None:
+    """The last scores come after its end: that is no wrong score."""
+    score = scores(40)
+    lines = captured(tmp_path / "file", form, score, 7, more=0).read_text().splitlines()
+    (tmp_path / "file").write_text("\n".join(lines[:-7]))
+    held = 36 if form in BOARDS else 33  # two rows an event on a board
+    said = f"ends before its last score: at offset 7 it holds {held} events, 40 are to be compared: capture"
+    with pytest.raises(DataError, match=said):
+        compare_capture(tmp_path / "file", form, SIDE, score)
+    assert compare_capture(tmp_path / "file", form, SIDE, score[:held]).offset == 7
+
+
 EMP = "ID: x\nMetadata: (strobe,) start of orbit, start of packet, end of packet, valid\n\n Link  000\n"
 APX = "#Sideband ON\n#LinkLabel LINK_00\n#BeginData\n"
 CTP7 = "====\nOutput LINK_00\n====\n"
@@ -409,6 +422,7 @@ CTP7 = "====\nOutput LINK_00\n====\n"
         ("dat", "1.5\n1.5 2\n", "line 2: 2 numbers, an event has 1 scores"),
         ("dat", "1.5\nmany\n", "line 2: 'many' is no number"),
         ("dat", "nan\n", "line 1: 'nan' is no number"),
+        ("dat", "1_0\n", "line 1: '1_0' is no number"),
         ("dat", "1e999\n", "line 1: '1e999' is no number"),
         (
             "dat",
@@ -420,6 +434,10 @@ CTP7 = "====\nOutput LINK_00\n====\n"
         ("readmemh", "0001\ng001\n", "line 2: 'g001' is no hexadecimal word"),
         ("readmemh", "0001\n@5 0002\n", "line 2: address @5 where word 1 is expected"),
         ("readmemh", "// nothing\n", "holds no words"),
+        pytest.param("emp", EMP.replace("000", "9" * 5000), "names no links", id="link of 5000 digits"),
+        pytest.param(
+            "emp", EMP + f"Frame {'0' * 5000} 0001 {'0' * 16}\n", "does not begin row 0", id="row, too"
+        ),
     ],
 )
 def test_files_that_break_their_format(form: str, text: str, message: str, tmp_path: Path) -> None:
@@ -455,10 +473,32 @@ def test_fault_of_a_writer_is_found(tiny: Model, tmp_path: Path, monkeypatch: py
 
 
 def test_folder_that_holds_something_else_is_kept(tiny: Model, tmp_path: Path) -> None:
+    """Such as a capture beside the vectors it answers."""
+    out = tmp_path / "out"
+    write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", out)
+    write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", out)
+    (out / "captured.txt").write_text("all of it")
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"out would be replaced and holds \S+, which is none of its"):
+            write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", out)
+        assert (out / "captured.txt").read_text() == "all of it"
+        (out / "vectors.json").unlink(missing_ok=True)
+
+
+def test_file_is_kept(tiny: Model, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("all of it")
-    with pytest.raises(DataError, match="exists and holds no vectors: name a new folder"):
-        write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", tmp_path)
+    with pytest.raises(DataError, match=r"thesis\.tex is no folder: name another one with --out"):
+        write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", tmp_path / "thesis.tex")
     assert (tmp_path / "thesis.tex").read_text() == "all of it"
+
+
+def test_folder_that_is_a_link_is_replaced(tiny: Model, tmp_path: Path) -> None:
+    out, real = tmp_path / "out", tmp_path / "real"
+    write_vectors(tiny, SCORE, events(tiny, 10), scores(10), "dat", real)
+    out.symlink_to(real)
+    write_vectors(tiny, SCORE, events(tiny, 12), scores(12), "dat", out)
+    assert len(np.loadtxt(out / "tb_output_predictions.dat")) == 12
+    assert len(np.loadtxt(real / "tb_output_predictions.dat")) == 10
 
 
 def test_event_longer_than_a_file(tiny: Model, tmp_path: Path) -> None:
@@ -466,6 +506,15 @@ def test_event_longer_than_a_file(tiny: Model, tmp_path: Path) -> None:
     links = tiny.spec.links.model_copy(update={"input": spec})
     model = replace(tiny, spec=tiny.spec.model_copy(update={"links": links}))
     with pytest.raises(SpecError, match="an event takes 1025 words a link, a emp file 1024: use more links"):
+        write_vectors(model, SCORE, events(tiny, 10), scores(10), "emp", tmp_path / "out")
+
+
+def test_sides_at_different_rates(tiny: Model, tmp_path: Path) -> None:
+    spec = LinkSpec(links=1, bits=128, slots=SlotsSpec(step=16, per_link=1))
+    model = replace(tiny, spec=tiny.spec.model_copy(update={"links": LinksSpec(output=spec)}))
+    with pytest.raises(
+        SpecError, match="takes 6 words on a link of the inputs and 2 on one of the scores, so"
+    ):
         write_vectors(model, SCORE, events(tiny, 10), scores(10), "emp", tmp_path / "out")
 
 

@@ -50,6 +50,51 @@ def test_write_only(folder: Path, small_sample: Path, tmp_path: Path) -> None:
     assert tree_digest(package) == before
 
 
+def test_folder_of_something_else_is_kept(folder: Path, small_sample: Path, tmp_path: Path) -> None:
+    """A repository called like the model, in the folder that is named for builds."""
+    own = tmp_path / "tiny"
+    for name in (".git/HEAD", "emulator/thesis.tex"):
+        (own / name).parent.mkdir(parents=True)
+        (own / name).write_text("all of it")
+    before = tree_digest(own)
+    words = (
+        "emulator",
+        "tiny",
+        "--models",
+        folder,
+        "--build",
+        tmp_path,
+        "--sample",
+        small_sample,
+        "--write-only",
+    )
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    assert f"{own} holds .git and is no build folder: name another one with --build" in " ".join(err.split())
+    assert tree_digest(own) == before
+
+
+def test_only_temporary_files_are_cleared_away(folder: Path, small_sample: Path, tmp_path: Path) -> None:
+    own = tmp_path / "tiny"
+    (own / "vectors").mkdir(parents=True)
+    words = (
+        "emulator",
+        "tiny",
+        "--models",
+        folder,
+        "--build",
+        tmp_path,
+        "--sample",
+        small_sample,
+        "--write-only",
+    )
+    assert run(*words)[0] == 0
+    for name in (".emulator.a1b2c3d4", ".report.json.4711.tmp", ".gitignore"):
+        (own / name).write_text("")
+    assert run(*words)[0] == 0
+    assert sorted(path.name for path in own.iterdir()) == [".gitignore", ".lock", "emulator", "vectors"]
+
+
 def test_missing_compiler(
     folder: Path, small_sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

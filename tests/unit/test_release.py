@@ -23,7 +23,7 @@ import zerobias.release.write as writing
 from zerobias.cli.app import app
 from zerobias.emulator import Package, write_emulator
 from zerobias.errors import DataError, GateError, InputError, SpecError, ToolError
-from zerobias.files import tree_digest
+from zerobias.files import document_digest, tree_digest
 from zerobias.fixed import from_keras, shaped
 from zerobias.monitor import REFERENCE, Reference
 from zerobias.release import (
@@ -35,6 +35,7 @@ from zerobias.release import (
     write_index,
     write_release,
 )
+from zerobias.release.repository import tracked_files
 from zerobias.report import Agreement, Report, assemble
 from zerobias.score.chunks import model_key
 from zerobias.targets import load_target
@@ -134,6 +135,13 @@ def shelf(committed: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_a_release_holds(shelf: Shelf) -> None:
+    for name in (
+        "tiny_v1p2p3.so",
+        "notes.txt",
+        "lib64/tiny_v1p2p3.json",
+    ):  # built, dropped and installed there
+        (shelf.package.path / name).parent.mkdir(exist_ok=True)
+        (shelf.package.path / name).write_text("none of the source")
     folder = shelf.release()
     record = read_release(folder)
     assert record.commit == git(shelf.root, "rev-parse", "HEAD")
@@ -142,7 +150,7 @@ def test_what_a_release_holds(shelf: Shelf) -> None:
     assert json.loads((folder / "report.json").read_text())["verdict"] == "pass-on-estimates"
     sources = {path.relative_to(folder / "emulator").parts[0] for path in (folder / "emulator").rglob("*")}
     assert {"Makefile", "firmware", "include", "tiny_v1p2p3.cpp", "tiny_v1p2p3.json"} <= sources
-    assert not sources & {"golden", "ap_types"}
+    assert not sources & {"golden", "ap_types", "tiny_v1p2p3.so", "notes.txt", "lib64"}
     assert record.digests["emulator"] == shelf.package.digest
     assert record.digests["firmware"] == "f" * 64
     assert set(record.files) == {
@@ -275,7 +283,9 @@ def test_dirty_engine_is_refused(shelf: Shelf, tmp_path: Path, monkeypatch: pyte
 def test_no_repository_no_commit_and_no_git(
     shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(InputError, match="is in no git repository: a release is made from a commit"):
+    with pytest.raises(
+        InputError, match="is in no git repository that git reads: a release is made from a commit"
+    ):
         clean_commit(tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -285,6 +295,35 @@ def test_no_repository_no_commit_and_no_git(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ToolError, match="git was not found"):
         clean_commit(shelf.root)
+
+
+def test_repository_that_git_cannot_read_is_not_clean(shelf: Shelf) -> None:
+    (shelf.root / ".git" / "index").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"git cannot read .*models: mend what `git -C .* status` says"):
+        clean_commit(shelf.root)
+    with pytest.raises(InputError, match=r"git cannot read .*tiny: mend what `git -C .* ls-files` says"):
+        tracked_files(shelf.root / "tiny")
+
+
+@pytest.mark.parametrize("name", ["weights/quantised.npz", "golden/golden.npz"])
+def test_file_that_git_ignores_is_missed(name: str, shelf: Shelf) -> None:
+    (shelf.root / ".gitignore").write_text(f"__pycache__/\n{Path(name).name}\n")
+    git(shelf.root, "rm", "-q", "--cached", f"tiny/{name}")
+    shelf.commit()
+    with pytest.raises(InputError, match=f"git does not know .*/tiny/{name}: a release holds it"):
+        shelf.release()
+    assert not shelf.model.releases.exists()
+
+
+def test_library_of_another_model_is_refused(shelf: Shelf) -> None:
+    other = shelf.root / "other" / "releases" / "1.2.3" / "emulator" / "tiny_v1p2p3.json"
+    other.parent.mkdir(parents=True)
+    other.write_text("{}")
+    shelf.commit()
+    with pytest.raises(
+        InputError, match=r"tiny_v1p2p3\.so is the library of .*other/releases/1\.2\.3 already"
+    ):
+        shelf.release()
 
 
 # --- what is held against a release -------------------------------------------------------------
@@ -320,11 +359,31 @@ def test_other_build_is_found(shelf: Shelf) -> None:
         check_release(folder, report(), replace(shelf.package, digest="0" * 64), MADE_WITH)
 
 
-def test_damaged_record(shelf: Shelf) -> None:
-    folder = shelf.release()
-    (folder / "release.json").write_text("{}")
+@pytest.mark.parametrize("change", [{"digests": {}}, {"digest": "0" * 64}, {"more": 1}])
+def test_damaged_record(change: dict[str, Any], shelf: Shelf) -> None:
+    path = shelf.release() / "release.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(DataError, match=r"release\.json is no record of a release: restore it from git"):
-        check_files(folder)
+        check_files(path.parent)
+
+
+def test_part_without_a_digest_is_found(shelf: Shelf) -> None:
+    path = shelf.release() / "release.json"
+    digests = {"weights": read_release(path.parent).digests["weights"]}
+    more = {"digests": digests, "digest": document_digest(digests)}
+    path.write_text(json.dumps(json.loads(path.read_text()) | more))
+    with pytest.raises(GateError, match="differs from its release in contract, emulator, firmware, golden;"):
+        check_release(path.parent, report(), shelf.package, MADE_WITH)
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[]"])
+def test_damaged_sidecar_of_a_release(text: str | None, shelf: Shelf) -> None:
+    path = shelf.release() / "emulator" / "tiny_v1p2p3.json"
+    path.unlink() if text is None else path.write_text(text)
+    with pytest.raises(
+        DataError, match=r"1\.2\.3/emulator holds no sidecar of a library: restore it from git"
+    ):
+        write_index(shelf.root)
 
 
 def test_index_is_that_of_the_releases(shelf: Shelf) -> None:
@@ -422,6 +481,20 @@ def test_command_with_a_red_gate(
     assert (code, out) == (3, "")
     assert "tiny 1.2.3 is not fit for release: csim differs in layer dense1" in err
     assert not shelf.model.releases.exists()
+
+
+def test_damaged_release_is_refused_before_the_build(
+    shelf: Shelf, quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shelf.release() / "emulator" / "tiny_v1p2p3.json").unlink()
+    toml = shelf.model.folder / "model.toml"
+    toml.write_text(toml.read_text().replace("1.2.3", "1.2.4"))
+    shelf.commit()
+    monkeypatch.setattr(build, "build_firmware", lambda *args, **more: pytest.fail("it was built"))
+    code, out, err = run("release", "tiny", "--models", shelf.root, "--build", tmp_path / "build")
+    assert (code, out) == (2, "")
+    assert "holds no sidecar of a library: restore it from git" in " ".join(err.split())
+    assert released_versions(shelf.model.folder) == ("1.2.3",)
 
 
 def test_commit_during_the_build_is_found(

@@ -64,6 +64,8 @@ def test_unknown_names_list_the_known(folder: Path, name: str) -> None:
         ('strategy = "latency"', 'strategy = "fast"', "hls.strategy: .*latency"),
         ('title = "', 'design = "vhdl"\ntitle = "', "design: .*'hls4ml', 'conifer' or 'rtl'"),
         ('version = "1.2.3"', 'version = "1.2"', "version: "),
+        ('version = "1.2.3"', 'version = "1.02.3"', "version: "),
+        ('version = "1.2.3"', 'version = "1.2.٣"', "version: "),
         ('name = "tiny"', 'name = "other"', "differs from its folder"),
         (
             'raw_type = "ap_fixed<18,13>"',

@@ -36,6 +36,7 @@ def release(
         check_release,
         claim_version,
         clean_commit,
+        index_text,
         write_index,
         write_release,
     )
@@ -46,6 +47,8 @@ def release(
     else:
         claim_version(model)
         commit = clean_commit(model.folder)
+    shelf = model.folder.parents[2] if model.released else model.folder.parent
+    index_text(shelf)  # refuses a damaged release before the minutes of a build
     root, made_with = build or build_root(), tool_versions()
     with err.status("start") as status:
         report = build_firmware(model, root, status.update, sample=sample).report
@@ -54,7 +57,7 @@ def release(
         package, said = packaged(model, root, status.update, sample)
     if model.released:
         made = check_release(model.folder, report, package, made_with)
-        folder, what, shelf = model.folder, "built again, nothing differs", model.folder.parents[2]
+        folder, what = model.folder, "built again, nothing differs"
     else:
         if clean_commit(model.folder) != commit:
             raise InputError(
@@ -63,7 +66,7 @@ def release(
         made = write_release(
             model, report, package, commit, made_with, {REFERENCE: reference_bytes(model, sample)}
         )
-        folder, what, shelf = model.releases / made.version, "released", model.folder.parent
+        folder, what = model.releases / made.version, "released"
     index = write_index(shelf)
     emit(
         {"path": str(folder), "index": str(index), **made.model_dump(mode="json", exclude={"files"})},

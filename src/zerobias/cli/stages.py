@@ -5,15 +5,22 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from zerobias.errors import DataError
 from zerobias.files import tree_digest, write_text
 
 __all__ = ["key_of", "locked", "stage", "tree_digest"]
+
+_TEMPORARY = re.compile(r"\..+\.([a-z0-9_]{8}|tmp)")
+"""Names that ``tempfile`` and ``zerobias.files.replacing`` give."""
+_BESIDE = {"pareto", "vectors"}
+"""What is written into a model's folder without owning it."""
 
 
 @contextmanager
@@ -21,8 +28,15 @@ def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Own ``folder``; calls ``waiting`` once when another process has it, then waits for that one to end.
 
     The operating system frees the lock of a killed process. Temporary files it left are removed.
+    Raises ``DataError`` when there are files in ``folder`` that are of no build: one replaces what it finds.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    others = sorted({path.name for path in folder.iterdir()} - _BESIDE)
+    if others and ".lock" not in others:
+        raise DataError(
+            f"{folder} holds {others[0]} and is no build folder: name another one with --build, a build "
+            "replaces what it finds"
+        )
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -30,7 +44,7 @@ def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
             waiting()
             fcntl.flock(lock, fcntl.LOCK_EX)
         for left in folder.glob(".*"):
-            if left.name == ".lock":
+            if _TEMPORARY.fullmatch(left.name) is None:
                 continue
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)  # an orphaned compiler may still write into it

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,9 @@ import numpy as np
 from zerobias.contract import Contract, IntArray, scaling_header
 from zerobias.emulator.interface import Interface, interface_of
 from zerobias.emulator.sidecar import Threshold, sidecar
-from zerobias.emulator.sources import constant_weights, system_headers, used_files
+from zerobias.emulator.sources import constant_decision, constant_weights, system_headers, used_files
 from zerobias.errors import DataError, GateError
-from zerobias.files import document_digest, tree_digest
+from zerobias.files import tree_digest
 from zerobias.fixed import Graph, shaped
 from zerobias.hls import fill_template, hls4ml_model
 from zerobias.hls.csim import ap_types
@@ -40,11 +40,16 @@ _OWN_HEADERS = ("algorithm", "any", "array", "cstdint", "utility")
 
 @dataclass(frozen=True)
 class Package:
-    """A written package in the folder ``path``; ``fresh`` is False when it was there already."""
+    """A written package in the folder ``path``; ``fresh`` is False when it was there already.
+
+    ``digest``: SHA-256 of all that the library is built from. ``files``: names of what was written; what is
+    built from them may lie beside them.
+    """
 
     path: Path
     interface: Interface
     digest: str
+    files: tuple[str, ...]
     fresh: bool
 
     @property
@@ -83,28 +88,33 @@ def write_emulator(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as scratch:
         fresh = Path(scratch).resolve() / "package"
         types, includes = _write_sources(model, network, graph, interface, Path(scratch).resolve(), fresh)
-        identity = document_digest([asdict(interface), tree_digest(fresh / "firmware")])
-        values = _values(model, interface, types, includes, identity)
-        for template, target in (
-            ("emulator_model.h.in", "include/hls4ml/emulator.h"),
-            ("emulator_interface.h.in", f"{interface.library}.h"),
-            ("emulator.cpp.in", f"{interface.library}.cpp"),
-            ("emulator.map.in", "exports.map"),
-            ("emulator.mk.in", "Makefile"),
-        ):
-            _write(fresh / target, fill_template(template, values).encode())
+        identity = ""
+        for _ in range(2):  # the sources without their digest, then with it
+            values = _values(model, interface, types, includes, identity)
+            for template, target in (
+                ("emulator_model.h.in", "include/hls4ml/emulator.h"),
+                ("emulator_interface.h.in", f"{interface.library}.h"),
+                ("emulator.cpp.in", f"{interface.library}.cpp"),
+                ("emulator.map.in", "exports.map"),
+                ("emulator.mk.in", "Makefile"),
+            ):
+                _write(fresh / target, fill_template(template, values).encode())
+            identity = identity or str(tree_digest(fresh))
         _write(fresh / "check.cpp", checker_source([interface]).encode())
         golden = {"raw": raw.astype("<i4"), "score": score.astype("<i8"), "latent": latent.astype("<i8")}
         for name, array in golden.items():
             _write(fresh / "golden" / name, array.tobytes())
         facts = sidecar(model, interface, identity, golden, thresholds, fresh)
         _write(fresh / f"{interface.library}.json", (json.dumps(facts, indent=2) + "\n").encode())
-        changed = not _holds(path, fresh)
+        files = tuple(
+            sorted(file.relative_to(fresh).as_posix() for file in fresh.rglob("*") if file.is_file())
+        )
+        changed = not all(_same(path / name, fresh / name) for name in files)
         if changed:
             if path.exists():
                 shutil.rmtree(path)
             os.replace(fresh, path)
-    return Package(path, interface, identity, changed)
+    return Package(path, interface, identity, files, changed)
 
 
 def checker_source(interfaces: Sequence[Interface]) -> str:
@@ -180,6 +190,8 @@ def _write_sources(
         text = file.read_text()
         if file.parent.name == "weights":
             text = constant_weights(text, file.name)
+        if file.name == "BDT.cpp":
+            text = constant_decision(text, file.name)
         _write(fresh / file.relative_to(written), text.encode())
     _write(fresh / "firmware" / f"{model.name}_scaling.h", scaling_header(model.contract, _SPACE).encode())
     types = ap_types()
@@ -258,11 +270,8 @@ def _values(
     }
 
 
-def _holds(path: Path, fresh: Path) -> bool:
-    """Whether ``path`` holds every file of ``fresh`` unchanged."""
-    files = [file for file in fresh.rglob("*") if file.is_file()]
-    pairs = [(file, path / file.relative_to(fresh)) for file in files]
-    return all(own.is_file() and own.read_bytes() == file.read_bytes() for file, own in pairs)
+def _same(path: Path, other: Path) -> bool:
+    return path.is_file() and path.read_bytes() == other.read_bytes()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from zerobias.errors import UnsupportedError
 
-__all__ = ["constant_weights", "system_headers", "used_files"]
+__all__ = ["constant_decision", "constant_weights", "system_headers", "used_files"]
 
 _QUOTED = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 _ANGLED = re.compile(r"^[ \t]*#[ \t]*include[ \t]*<([^>]+)>", re.MULTILINE)
 _ARRAY = re.compile(r"^(?P<type>[^\n/#=]+?) (?P<name>\w+)\[(?P<size>\d+)\] = ", re.MULTILINE)
+
+_DECISION = re.compile(r"^(bool )\(\*split_fn\)(?=.* = )", re.MULTILINE)
 
 
 def used_files(folder: Path, first: str) -> tuple[list[Path], list[str]]:
@@ -48,3 +50,14 @@ def constant_weights(text: str, file: str) -> str:
     text = _ARRAY.sub(f"static const {kind} {name}_values[{size}] = ", text)
     end = text.index("};", arrays[0].start()) + len("};")
     return f"{text[:end]}\nstatic {kind} *const {name} = const_cast<{kind} *>({name}_values);{text[end:]}"
+
+
+def constant_decision(text: str, file: str) -> str:
+    """Text of conifer's source ``file`` with its pointer to a function constant and known to this file only.
+
+    Raises ``UnsupportedError`` when the file does not define it.
+    """
+    text, found = _DECISION.subn(r"static \1(*const split_fn)", text)
+    if found != 1:
+        raise UnsupportedError(f"{file}: it defines {found} decisions where conifer 1.11 writes one")
+    return text

@@ -40,7 +40,8 @@ def check_release(folder: Path, report: Report, package: Package, made_with: Map
     """
     release = check_files(folder)
     found = digests_of(report, package)
-    wrong = [part for part, digest in release.digests.items() if found.get(part) != digest]
+    parts = sorted(found.keys() | release.digests.keys())
+    wrong = [part for part in parts if found.get(part) != release.digests.get(part)]
     if wrong:
         versions = [
             f"{name} {version} then, {made_with.get(name)} now"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zerobias.errors import DataError
 from zerobias.files import write_text
-from zerobias.release.write import read_release
+from zerobias.release.write import Release, read_release
 from zerobias.zoo import released_versions
 
 __all__ = ["INDEX", "index_text", "write_index"]
@@ -39,8 +41,16 @@ def write_index(shelf: Path) -> Path:
 
 def _row(shelf: Path, folder: Path) -> dict[str, Any]:
     release = read_release(folder)
-    (path,) = (folder / "emulator").glob("*.json")
-    sidecar = json.loads(path.read_text())
+    try:
+        (path,) = (folder / "emulator").glob("*.json")
+        return _facts(release, json.loads(path.read_text()), (folder / "emulator").relative_to(shelf))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{folder / 'emulator'} holds no sidecar of a library: restore it from git"
+        ) from error
+
+
+def _facts(release: Release, sidecar: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return {
         "model": release.model,
         "version": release.version,
@@ -54,5 +64,5 @@ def _row(shelf: Path, folder: Path) -> dict[str, Any]:
         "result": sidecar["result"],
         "thresholds": sidecar["thresholds"],
         "ap_types": sidecar["ap_types"],
-        "path": (folder / "emulator").relative_to(shelf).as_posix(),
+        "path": path.as_posix(),
     }

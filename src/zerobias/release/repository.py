@@ -15,18 +15,19 @@ def clean_commit(folder: Path) -> str:
     """The commit that the repository of ``folder`` is at.
 
     Raises ``InputError`` when ``folder`` is in no repository, or when that repository or the one of a
-    checked-out engine holds changes that are not committed; ``ToolError`` without git.
+    checked-out engine is damaged or holds changes that are not committed; ``ToolError`` without git.
     """
     if _git(folder, "rev-parse", "--show-toplevel") is None:
         raise InputError(
-            f"{folder} is in no git repository: a release is made from a commit, so commit it first"
+            f"{folder} is in no git repository that git reads: a release is made from a commit, so commit it "
+            f"first (`git -C {folder} status` says why)"
         )
     engine = _engine()
     for place in (folder, engine):
         if place == engine and not _git(engine, "ls-files", "__init__.py"):
             continue  # installed, not checked out
         top = Path((_git(place, "rev-parse", "--show-toplevel") or "").strip())
-        changed = (_git(top, "status", "--porcelain", "--untracked-files=all") or "").splitlines()
+        changed = _told(top, "status", "--porcelain", "--untracked-files=all").splitlines()
         if changed:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise InputError(
@@ -40,8 +41,8 @@ def clean_commit(folder: Path) -> str:
 
 
 def tracked_files(folder: Path) -> list[Path]:
-    """Files of ``folder`` that git knows, relative to it."""
-    return [Path(name) for name in (_git(folder, "ls-files", "-z") or "").split("\0") if name]
+    """Files of ``folder`` that git knows, relative to it; ``InputError`` when git does not say."""
+    return [Path(name) for name in _told(folder, "ls-files", "-z").split("\0") if name]
 
 
 def _engine() -> Path:
@@ -55,3 +56,11 @@ def _git(folder: Path, *words: str) -> str | None:
     except FileNotFoundError:
         raise ToolError("git was not found: a release names its commit, install the package git") from None
     return done.stdout if done.returncode == 0 else None
+
+
+def _told(folder: Path, *words: str) -> str:
+    """What git prints, ``InputError`` when it fails: no answer is not an empty one."""
+    text = _git(folder, *words)
+    if text is None:
+        raise InputError(f"git cannot read {folder}: mend what `git -C {folder} {words[0]}` says")
+    return text

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from zerobias.emulator import Package
 from zerobias.errors import DataError, GateError, InputError
@@ -32,9 +32,12 @@ __all__ = [
 ]
 
 RECORD = "release.json"
-_NOT_SOURCE = shutil.ignore_patterns("*.so", "*.o", "*.part", "checker", "golden", "ap_types", "nnet_utils")
-"""Of a package: what is built, what is the release's golden/golden.npz, and the headers that hls4ml brings,
-in the version that the record names."""
+_ELSEWHERE = {"golden", "ap_types", "nnet_utils"}
+"""Folders of a package: what is the release's golden/golden.npz, and the headers that hls4ml brings, in the
+version that the record names."""
+
+_NEEDED = ("model.toml", "model.py", "weights/quantised.npz", "golden/golden.npz")
+"""What a release is built again from."""
 
 
 class Release(BaseModel):
@@ -58,6 +61,12 @@ class Release(BaseModel):
     """SHA-256 of weights, contract, golden events, the emulator's source and the firmware's."""
     files: dict[str, str]
     """File -> SHA-256."""
+
+    @model_validator(mode="after")
+    def _one_digest(self) -> Self:
+        if self.digest != document_digest(self.digests):
+            raise ValueError("digest is that of other digests")
+        return self
 
 
 def claim_version(model: Model) -> None:
@@ -85,21 +94,36 @@ def write_release(
     the source of the emulator's ``package``, ``more`` files by name and the record.
 
     The folder appears whole or not at all. Raises ``GateError`` for a red report and ``InputError`` for a
-    version that is released already.
+    version or a library that is released already, and for a folder of which git does not know enough.
     """
     if report.verdict == "fail":
         raise GateError(f"{model.name} {model.spec.version} is not released: {report.causes[0]}")
     claim_version(model)
+    own = [path for path in tracked_files(model.folder) if path.parts[0] != model.releases.name]
+    for name in _NEEDED:
+        if Path(name) not in own:
+            raise InputError(
+                f"git does not know {model.folder / name}: a release holds it, so add and commit it"
+            )
+    sidecar = package.sidecar.name
+    for other in sorted(model.folder.parent.glob(f"*/{model.releases.name}/*/emulator/{sidecar}")):
+        raise InputError(
+            f"{package.library.name} is the library of {other.parents[1]} already: give the model another "
+            "name under [emulator] in model.toml"
+        )
     final = model.releases / model.spec.version
     model.releases.mkdir(exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(dir=model.releases, prefix=f".{final.name}.") as scratch:
             fresh = Path(scratch) / "release"
-            for name in tracked_files(model.folder):
-                if name.parts[0] != model.releases.name:
-                    (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(model.folder / name, fresh / name)
-            shutil.copytree(package.path, fresh / "emulator", ignore=_NOT_SOURCE)
+            source = [path for path in map(Path, package.files) if not _ELSEWHERE.intersection(path.parts)]
+            for here, paths, there in (
+                (model.folder, own, fresh),
+                (package.path, source, fresh / "emulator"),
+            ):
+                for path in paths:
+                    (there / path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(here / path, there / path)
             write_report(report, fresh / "report.json")
             for extra, content in (more or {}).items():
                 (fresh / extra).write_bytes(content)

@@ -90,8 +90,8 @@ class ModelSpec(_Spec):
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """The folder's name."""
-    version: str = Field(pattern=r"^\d+\.\d+\.\d+$")
-    """Version ``X.Y.Z`` of the working model."""
+    version: str = Field(pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}$")
+    """Version ``X.Y.Z`` of the working model, numbers without leading zeros."""
     title: str
     """What it is, in one line."""
     design: Literal["hls4ml", "conifer", "rtl"] = "hls4ml"

@@ -79,6 +79,11 @@ int main(int, char **argv) {
         }
         void *kept = dlopen(path.c_str(), RTLD_LAZY | RTLD_NOLOAD);
         printf("%s\n", kept ? "kept" : "unloaded");
+    } else if (what == "early") {
+        Loader loader(path);
+        Score result[1] = {1};
+        loader.load()->read_result(result + 0);
+        printf("%g\n", result[0].to_double());
     } else if (what == "types") {
         Loader loader(path);
         const auto model = loader.load();

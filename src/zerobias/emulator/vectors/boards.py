@@ -57,8 +57,9 @@ class _Rows:
 
 _RULE = "=" * 100
 _METADATA = "Metadata: (strobe,) start of orbit, start of packet, end of packet, valid"
-_HEX_ROW = re.compile(r"0x([0-9a-fA-F]+)\s+")
-_EMP_ROW = re.compile(r"Frame ([0-9]+)\s+:?\s*")
+_HEX_ROW = re.compile(r"0x([0-9a-fA-F]{1,9})\s+")
+_EMP_ROW = re.compile(r"Frame ([0-9]{1,9})\s+:?\s*")
+_LINK = re.compile(r"[0-9]{1,9}")
 _CTP7 = _Rows(32, _HEX_ROW, 16, re.compile(r"0x(?P<data>[0-9a-fA-F]{1,8})(?:\s+|$)"), "===")
 _APX = _Rows(
     64,
@@ -162,7 +163,7 @@ def _channels(lines: Lines, text: str, prefix: str) -> tuple[int, ...]:
     """Numbers of the links that a header names."""
     labels = text.split()
     numbers = [label.removeprefix(prefix) for label in labels if label.startswith(prefix)]
-    if not labels or len(numbers) < len(labels) or not all(number.isdecimal() for number in numbers):
+    if not labels or len(numbers) < len(labels) or not all(map(_LINK.fullmatch, numbers)):
         raise lines.fault(f"{text[:40]!r} names no links: expected such as {prefix}00 {prefix}01")
     channels = tuple(map(int, numbers))
     if len(set(channels)) != len(channels):

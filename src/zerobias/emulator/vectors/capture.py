@@ -64,7 +64,7 @@ def compare_capture(
     best = int(agreeing.argmax()) if offset is None else offset
     others = np.delete(agreeing, best)
     if offset is None:
-        _check(path, agreeing, len(wanted))
+        _check(path, agreeing, stream, wanted)
     equal = _equal(stream, wanted, best)
     capture = Capture(
         offset=best,
@@ -90,17 +90,25 @@ def compare_capture(
 
 
 def _equal(stream: Stream, wanted: IntArray, shift: int) -> NDArray[np.bool_]:
-    """Which events agree when the first begins in row ``shift``."""
+    """Which events agree when the first begins in row ``shift``; of those that the file holds."""
     taken = slice(shift, shift + (len(wanted) - 1) * stream.frames + 1, stream.frames)
-    equal: NDArray[np.bool_] = (stream.values[taken] == wanted).all(axis=1) & stream.known[taken]
+    values = stream.values[taken]
+    equal: NDArray[np.bool_] = (values == wanted[: len(values)]).all(axis=1) & stream.known[taken]
     return equal
 
 
-def _check(path: Path, agreeing: IntArray, events: int) -> None:
+def _check(path: Path, agreeing: IntArray, stream: Stream, wanted: IntArray) -> None:
     """Raise unless one offset, and one only, explains the capture."""
-    top = int(agreeing.max())
+    events, top = len(wanted), int(agreeing.max())
     best = np.flatnonzero(agreeing == top)
     if 2 * top <= events:
+        for shift in range(len(agreeing), len(stream.values)):
+            equal = _equal(stream, wanted, shift)
+            if 2 * equal.sum() > events:
+                raise DataError(
+                    f"{path} ends before its last score: at offset {shift} it holds {len(equal)} events, "
+                    f"{events} are to be compared: capture more, or compare fewer with --count"
+                )
         raise GateError(
             f"{path}: no latency offset fits; at the best, {best[0]}, {top} of {events} events agree: "
             "check which events were played, the links, and that words are marked as valid"

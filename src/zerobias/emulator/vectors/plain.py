@@ -46,7 +46,7 @@ def read_dat(path: Path, side: Side) -> tuple[IntArray, NDArray[np.bool_]]:
         for word, field in zip(words, side.fields, strict=True):
             kind = FixedType(field.width, field.width, field.signed)
             try:
-                count = float(word) / field.worth
+                count = float(word.replace("_", "no digit")) / field.worth
                 whole = int(count)
             except (ValueError, OverflowError):
                 raise lines.fault(f"{word[:40]!r} is no number") from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,13 +40,20 @@ def write_vectors(
     ``first`` is the first event's number where they are from.
 
     The files replace the folder ``folder``, all or none of them; ``vectors.json`` there, also returned, says
-    which events each holds and where every value lies. Raises ``DataError`` without events, ``SpecError`` for
-    a wrong ``[links]``, ``GateError`` when a file does not read back as the values it was written from.
+    which events each holds and where every value lies. Raises ``DataError`` without events and for a folder
+    that holds other files, ``SpecError`` for a wrong ``[links]``, ``GateError`` when a file does not read
+    back as the values it was written from.
     """
     if not len(raw):
         raise DataError("no event to write: give at least one")
-    if folder.exists() and not (folder / _MANIFEST).is_file():
-        raise DataError(f"{folder} exists and holds no vectors: name a new folder")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is no folder: name another one with --out")
+    foreign = sorted({path.name for path in folder.glob("*")} - _written(folder))
+    if foreign:
+        raise DataError(
+            f"{folder} would be replaced and holds {foreign[0]}, which is none of its vectors: move it, or "
+            "name another folder with --out"
+        )
     sides = input_side(model), output_side(model, graph)
     values = raw, score.reshape(len(raw), len(sides[1].fields))
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -75,9 +81,18 @@ def write_vectors(
         }
         (fresh / _MANIFEST).write_text(json.dumps(facts, indent=1) + "\n")
         if folder.exists():
-            shutil.rmtree(folder)
+            os.replace(folder, Path(scratch) / "former")
         os.replace(fresh, folder)
     return facts
+
+
+def _written(folder: Path) -> set[str]:
+    """Names of the files that the manifest in ``folder`` says were written there, and its own."""
+    try:
+        rows = json.loads((folder / _MANIFEST).read_text())["files"]
+        return {_MANIFEST, *(row[title] for row in rows for title in ("inputs", "scores"))}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _layout(side: Side, form: str) -> Layout | None:
@@ -91,11 +106,17 @@ def _parts(events: int, form: str, layouts: list[Layout | None]) -> Iterator[tup
     """First event and end of each file."""
     size = events
     if form in BOARDS:
-        frames = max(layout.frames for layout in layouts if layout is not None)
+        took = [layout.frames for layout in layouts if layout is not None]
+        frames = max(took)
         size = BOARDS[form].depth // frames
         if not size:
             raise SpecError(
                 f"an event takes {frames} words a link, a {form} file {BOARDS[form].depth}: use more links"
+            )
+        if min(took) < frames:
+            raise SpecError(
+                f"an event takes {took[0]} words on a link of the inputs and {took[1]} on one of the scores, "
+                "so they come at different rates: declare as many bits for both in [links] of model.toml"
             )
     for start in range(0, events, size):
         yield start, min(start + size, events)
