@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 
 from zerobias import fixed
-from zerobias.contract import Contract
+from zerobias.contract import Contract, FixedType
 from zerobias.errors import DataError, GateError, ToolError, UnsupportedError
-from zerobias.fixed import Dense, Graph, Input, Op, Square, shaped
+from zerobias.fixed import Dense, Graph, Input, Op, Square, from_trees, shaped
 from zerobias.rtl import process
 from zerobias.score import CompiledGraph, Scorer, compiled
 from zerobias.score.evaluator import admitted
 from zerobias.score.source import _RULES, source
+from zerobias.trees import TreeEnsemble
 from zerobias.verify import extreme_events
 
 GRAPHS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "data" / "random_graphs.py")))
@@ -89,6 +90,30 @@ def test_any_number_of_events(count: int, head: tuple[Contract, Graph], folder: 
     np.testing.assert_array_equal(made.evaluate(raw.astype(np.int16).reshape(count, 6, 5)), expected)
     wide = np.repeat(raw.astype(np.int16), 2, axis=1)[:, ::2]
     np.testing.assert_array_equal(made.evaluate(wide), expected)
+
+
+@pytest.mark.parametrize("kind", [">u8", "uint64"])
+def test_large_unsigned_integers_do_not_wrap_into_the_range(
+    kind: str, head: tuple[Contract, Graph], folder: Path
+) -> None:
+    contract, graph = head
+    assert contract.low.min() < 0
+    raw = np.broadcast_to(contract.low, (2, 30)).astype(np.uint64).astype(kind)
+    with pytest.raises(DataError, match=r"^event 0, feature .* is outside"):
+        CompiledGraph(contract, graph, folder).evaluate(raw)
+
+
+def test_leaves_of_more_than_32_bits(head: tuple[Contract, Graph], folder: Path) -> None:
+    contract, kind = head[0], FixedType(40, 8, False)
+    feature = int(np.argmax(contract.box[1] - contract.box[0]))
+    threshold = int(contract.box[0][feature] + contract.box[1][feature]) // 2
+    nodes = np.array([[feature, threshold, 1, 2, 0], [-1, 0, 1, 1, 3], [-1, 0, 2, 2, kind.max_int]]).T
+    trees = TreeEnsemble("trees", 30, kind, np.array([0]), *nodes)
+    raw = extreme_events(contract, corners=10, random=100)
+    graph = from_trees(trees, contract)
+    expected = graph.evaluate(shaped(contract, graph, raw))
+    assert set(expected.tolist()) == {3, kind.max_int}
+    np.testing.assert_array_equal(CompiledGraph(contract, graph, folder).evaluate(raw), expected)
 
 
 def wrong(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
@@ -178,8 +203,8 @@ def test_a_graph_beyond_64_bits_is_refused(head: tuple[Contract, Graph]) -> None
     nodes = list(head[1].nodes[:-1])
     for number in range(3):
         nodes.append(fixed.Node(f"more{number}", Square(), (nodes[-1].name,)))
-    with pytest.raises(UnsupportedError, match=r"^node more1: values in \[.*\] need more than 64 bits$"):
-        source(head[0], Graph(tuple(nodes)), np.dtype(np.int16))
+    with pytest.raises(UnsupportedError, match=r"^node more1: values in \[.*\] need more .*: cast .* first$"):
+        Scorer(head[0], Graph(tuple(nodes)), "cpu").score(np.zeros((0, 30), np.int16))
 
 
 def test_a_damaged_library_is_named(head: tuple[Contract, Graph], tmp_path: Path, folder: Path) -> None:

@@ -23,7 +23,7 @@ import pytest
 
 from zerobias.contract import Contract, ContractSpec, FixedType
 from zerobias.errors import DataError, GateError, SpecError, ToolError, UnsupportedError
-from zerobias.fixed import Builder, Cast, Dense, Graph, Input, Node, Square, shaped
+from zerobias.fixed import Builder, Cast, Concatenate, Dense, Graph, Input, Node, Square, shaped
 from zerobias.score import Scorer, device, scorer, stream, xla
 from zerobias.score.device import XlaGraph, exported, find_gpu
 from zerobias.score.evaluator import admitted
@@ -162,6 +162,15 @@ def test_a_score_of_several_values_far_from_zero() -> None:
     same(contract, Graph(tuple(builder.nodes)), "int16")
 
 
+def test_a_layer_of_zeros_with_an_lsb_above_one() -> None:
+    contract, builder = plain(12), Builder()
+    builder.add("in", Input(contract.network_type, (2,)))
+    kind, none = FixedType(8, 11), np.zeros((2, 1), np.int64)
+    dense = builder.add("dense", Dense(none, kind, none[0], kind), "in")
+    builder.add("score", Cast(FixedType(30, 30)), builder.add("all", Concatenate(), dense, "in"))
+    same(contract, Graph(tuple(builder.nodes)), "int16")
+
+
 def test_a_changed_weight_is_seen(head: tuple[Contract, Graph], monkeypatch: pytest.MonkeyPatch) -> None:
     contract, graph = head
     dense = graph.nodes[1].op
@@ -199,7 +208,7 @@ def test_a_graph_beyond_64_bits_is_refused(head: tuple[Contract, Graph]) -> None
     graph = Graph((*nodes, Node("score", Cast(FixedType(30, 20)), (nodes[-1].name,))))
     with pytest.raises(UnsupportedError) as error:
         XlaGraph(head[0], graph, CPU).evaluate(np.zeros((0, 30), np.int16))
-    assert re.fullmatch(r"node more1: values in \[.*\] need more than 64 bits", str(error.value))
+    assert re.fullmatch(r"node more1: values in \[.*\] need more than 64 bits: cast .*", str(error.value))
 
 
 def scores_on(head: tuple[Contract, Graph], where: Any) -> None:

@@ -172,7 +172,7 @@ class Dense(Op):
         high = x.high @ positive + x.low @ negative + bias
         set_bits = int(np.bitwise_or.reduce(kernel, axis=None)) << x.zeros
         set_bits |= int(np.bitwise_or.reduce(bias, axis=None))
-        zeros = (set_bits & -set_bits).bit_length() - 1 if set_bits else frac
+        zeros = (set_bits & -set_bits).bit_length() - 1 if set_bits else max(frac, 0)
         return Interval(low, high, frac, zeros)
 
 
