@@ -93,14 +93,14 @@ def source(contract: Contract, graph: Graph, raw: np.dtype[Any]) -> str:
     for node in graph:
         interval = intervals[node.name]
         written.body.append(f"    // {node.name}")
-        if isinstance(node.op, Input):
-            rows[node.name] = _scaled(written, contract, interval)
-            continue
         rule = _RULES.get(type(node.op))
-        if rule is None:
+        if rule is None and not isinstance(node.op, Input):
             raise UnsupportedError(f"node {node.name}: {type(node.op).__name__} is not compiled")
         try:
-            rows[node.name] = rule(written, node.op, [rows[name] for name in node.inputs], interval)
+            if rule is None:
+                rows[node.name] = _scaled(written, contract, interval)
+            else:
+                rows[node.name] = rule(written, node.op, [rows[name] for name in node.inputs], interval)
         except UnsupportedError as error:
             raise UnsupportedError(f"node {node.name}: {error}") from None
     output = rows[graph.output]
