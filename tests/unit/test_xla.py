@@ -23,7 +23,7 @@ import pytest
 
 from zerobias.contract import Contract, ContractSpec, FixedType
 from zerobias.errors import DataError, GateError, SpecError, ToolError, UnsupportedError
-from zerobias.fixed import Builder, Cast, Concatenate, Dense, Graph, Input, Node, Square, shaped
+from zerobias.fixed import Builder, Cast, Concatenate, Dense, Graph, Input, Interval, Node, Square, shaped
 from zerobias.score import Scorer, device, scorer, stream, xla
 from zerobias.score.device import XlaGraph, exported, find_gpu
 from zerobias.score.evaluator import admitted
@@ -75,10 +75,10 @@ def test_no_product_is_left_to_a_librarys_rounding() -> None:
     assert "stablehlo.convolution" not in text
 
 
-def plain(width: int, features: int = 2) -> Contract:
-    """Unsigned features that reach the network as they are."""
+def plain(width: int, features: int = 2, shift: int = 0) -> Contract:
+    """Unsigned features that reach the network as they are, but for a shift."""
     kind = f"ap_ufixed<{width},{width}>"
-    fields = [{"name": "x", "width": width, "lsb": 1.0, "unit": "none", "step": 1.0}]
+    fields = [{"name": "x", "width": width, "lsb": 1.0, "unit": "none", "step": 1.0, "shift": [shift]}]
     group = [{"name": "object", "count": features, "fields": fields}]
     spec = {"collection": "objects", "raw_type": kind, "offset_type": kind, "network_type": kind}
     return Contract(ContractSpec.model_validate(spec | {"group": group}))
@@ -117,6 +117,15 @@ def test_the_narrowest_exact_type_is_chosen(case: tuple[Contract, Graph], kind: 
     intervals = graph.intervals(*contract.box)
     assert xla.product_type(op, intervals[name], intervals["dense"]) == kind
     same(contract, graph, "int16")
+
+
+def test_negative_inputs_reach_as_far() -> None:
+    kind, none = FixedType(20, 20), np.zeros(1, np.int64)
+    dense = Dense(np.array([[4096]]), kind, none, kind)
+    inputs = Interval(np.array([-4096], object), np.array([0], object), 0)
+    assert xla.product_type(dense, inputs, dense.interval(inputs)) == "float32"  # multiples of 4096
+    dense = replace(dense, kernel=np.array([[4097]]))
+    assert xla.product_type(dense, inputs, dense.interval(inputs)) == "int32"
 
 
 @pytest.mark.parametrize(("case", "kind"), [(BORDERS[2][0], "float32"), (BORDERS[8][0], "float64")])
@@ -159,6 +168,14 @@ def test_a_score_of_several_values_far_from_zero() -> None:
     kind = FixedType(24, 24)
     builder.add("dense", Dense(np.array([[1, 2], [3, -4]]), kind, np.array([70_000, 0]), kind), "in")
     builder.add("score", Cast(kind), "dense")
+    same(contract, Graph(tuple(builder.nodes)), "int16")
+
+
+@pytest.mark.parametrize("shift", [-3, -11, 11])
+def test_the_contracts_shift_wraps_in_its_type(shift: int) -> None:
+    contract, builder = plain(12, 2 * abs(shift), shift), Builder()
+    builder.add("in", Input(contract.network_type, (2 * abs(shift),)))
+    builder.add("score", Cast(FixedType(12, 12, False)), "in")
     same(contract, Graph(tuple(builder.nodes)), "int16")
 
 
