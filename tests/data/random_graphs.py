@@ -177,7 +177,9 @@ class _Growing:
         size = math.prod(shape)
         if self.rng.integers(2):
             self.add(Reshape((size,)))
-        self.add(Gather(self.rng.integers(-1, size, (4, 3, 2))))
+        index = self.rng.integers(-1, size, (4, 3, 2))
+        index[0, 0, 0] = -1
+        self.add(Gather(index))
 
     def grow(self) -> None:
         """A random step from a random node; what became wide is cast first."""
@@ -237,4 +239,21 @@ def sum_of_squares() -> tuple[Contract, Graph]:
     builder.add("square", Square(), "cast")
     builder.add("sum", Sum(), "square")
     builder.add("score", Cast(FixedType(30, 20)), "sum")
+    return contract, Graph(tuple(builder.nodes))
+
+
+def wide_totals() -> tuple[Contract, Graph]:
+    """A block normalisation whose values and results fit in 32 bits; their sum does not."""
+    kind, count = "ap_ufixed<20,20>", 16
+    fields = [{"name": "x", "width": 20, "lsb": 1.0, "unit": "none", "step": 1.0}]
+    spec = {"collection": "objects", "raw_type": kind, "offset_type": kind, "network_type": kind}
+    group = [{"name": "object", "count": count, "fields": fields}]
+    contract = Contract(ContractSpec.model_validate(spec | {"group": group}))
+    builder, whole = Builder(), FixedType(30, 30)
+    builder.add("in", Input(contract.network_type, (count,)))
+    kernel, bias = 500 * np.eye(count, dtype=np.int64), np.zeros(count, np.int64)
+    builder.add("dense", Dense(kernel, whole, bias, whole), "in")
+    builder.add("shift", SumShift(FixedType(3, 1, False)), "dense")
+    builder.add("both", Concatenate(), "shift", "in")
+    builder.add("score", Cast(FixedType(22, 20, False)), "both")
     return contract, Graph(tuple(builder.nodes))

@@ -55,6 +55,10 @@ def test_random_graphs(seed: tuple[int, int], kind: str, tmp_path: Path) -> None
     same(*random_graph(*seed), kind, tmp_path)
 
 
+def test_a_sum_that_is_wider_than_its_values(tmp_path: Path) -> None:
+    same(*GRAPHS.wide_totals(), "int32", tmp_path)
+
+
 def test_intervals_are_integers_of_any_size() -> None:
     """Zeros of a padded border too: int64 ones would overflow."""
     for seed in SEEDS:

@@ -230,6 +230,22 @@ def test_other_weights_are_other_chunks(
     assert attributes(tmp_path / "a.h5")["weights"] != attributes(tmp_path / "b.h5")["weights"]
 
 
+def test_other_events_are_other_chunks(
+    tiny: Model, sample: Path, events: EventSet, here: Run, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        score_files(tiny, [sample], tmp_path / f"{name}.h5", folder=tmp_path / "chunks", run=here)
+        write(sample, events.select(np.arange(len(events))[::-1]))
+    found = [columns(tmp_path / f"{name}.h5")["score"] for name in ("a", "b")]
+    np.testing.assert_array_equal(found[0], found[1][::-1])
+
+
+def test_other_code_makes_other_chunks(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = chunks.model_key(tiny)
+    monkeypatch.setattr(chunks, "tree_digest", lambda *given: "of other code")
+    assert chunks.model_key(tiny) != key
+
+
 def test_a_model_that_changes_during_the_run(
     shelf_with_tiny: Path, sample: Path, here: Run, tmp_path: Path
 ) -> None:

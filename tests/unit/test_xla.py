@@ -179,6 +179,14 @@ def test_the_contracts_shift_wraps_in_its_type(shift: int) -> None:
     same(contract, Graph(tuple(builder.nodes)), "int16")
 
 
+def test_a_sum_that_is_wider_than_its_values() -> None:
+    same(*GRAPHS.wide_totals(), "int32")
+
+
+def test_products_of_more_than_32_bits() -> None:
+    same(*products([1, 1], 0, 20), "int32")
+
+
 def test_a_layer_of_zeros_with_an_lsb_above_one() -> None:
     contract, builder = plain(12), Builder()
     builder.add("in", Input(contract.network_type, (2,)))
