@@ -242,16 +242,20 @@ def sum_of_squares() -> tuple[Contract, Graph]:
     return contract, Graph(tuple(builder.nodes))
 
 
+def plain_contract(width: int, features: int = 2, shift: int = 0) -> Contract:
+    """Unsigned features that reach the network as they are, but for a shift."""
+    kind = f"ap_ufixed<{width},{width}>"
+    fields = [{"name": "x", "width": width, "lsb": 1.0, "unit": "none", "step": 1.0, "shift": [shift]}]
+    group = [{"name": "object", "count": features, "fields": fields}]
+    spec = {"collection": "objects", "raw_type": kind, "offset_type": kind, "network_type": kind}
+    return Contract(ContractSpec.model_validate(spec | {"group": group}))
+
+
 def wide_totals() -> tuple[Contract, Graph]:
     """A block normalisation whose values and results fit in 32 bits; their sum does not."""
-    kind, count = "ap_ufixed<20,20>", 16
-    fields = [{"name": "x", "width": 20, "lsb": 1.0, "unit": "none", "step": 1.0}]
-    spec = {"collection": "objects", "raw_type": kind, "offset_type": kind, "network_type": kind}
-    group = [{"name": "object", "count": count, "fields": fields}]
-    contract = Contract(ContractSpec.model_validate(spec | {"group": group}))
-    builder, whole = Builder(), FixedType(30, 30)
-    builder.add("in", Input(contract.network_type, (count,)))
-    kernel, bias = 500 * np.eye(count, dtype=np.int64), np.zeros(count, np.int64)
+    contract, builder, whole = plain_contract(20, 16), Builder(), FixedType(30, 30)
+    builder.add("in", Input(contract.network_type, (16,)))
+    kernel, bias = 500 * np.eye(16, dtype=np.int64), np.zeros(16, np.int64)
     builder.add("dense", Dense(kernel, whole, bias, whole), "in")
     builder.add("shift", SumShift(FixedType(3, 1, False)), "dense")
     builder.add("both", Concatenate(), "shift", "in")

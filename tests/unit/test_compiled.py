@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from zerobias import fixed
-from zerobias.contract import Contract, FixedType
+from zerobias.contract import Contract, ContractSpec, FixedType
 from zerobias.errors import DataError, GateError, ToolError, UnsupportedError
-from zerobias.fixed import Dense, Graph, Input, Op, Square, from_trees, shaped
+from zerobias.fixed import Cast, Dense, Graph, Input, Node, Op, Square, from_trees, shaped
 from zerobias.rtl import process
 from zerobias.score import CompiledGraph, Scorer, compiled
 from zerobias.score.evaluator import admitted
@@ -30,6 +30,7 @@ EVERY = {
     kind for kind in map(vars(fixed).get, fixed.__all__) if isinstance(kind, type) and issubclass(kind, Op)
 }
 SEEDS = ((10, 14), (21, 14))
+WIDE = FixedType(30, 30)
 
 
 def same(contract: Contract, graph: Graph, kind: str, folder: Path, events: int = 1000) -> None:
@@ -57,6 +58,13 @@ def test_random_graphs(seed: tuple[int, int], kind: str, tmp_path: Path) -> None
 
 def test_a_sum_that_is_wider_than_its_values(tmp_path: Path) -> None:
     same(*GRAPHS.wide_totals(), "int32", tmp_path)
+
+
+@pytest.mark.parametrize("features", [1, 7, 9])
+def test_any_number_of_features(features: int, tmp_path: Path) -> None:
+    contract = GRAPHS.plain_contract(12, features)
+    nodes = Node("in", Input(contract.network_type, (features,)), ()), Node("score", Cast(WIDE), ("in",))
+    same(contract, Graph(nodes), "int16", tmp_path)
 
 
 def test_intervals_are_integers_of_any_size() -> None:
@@ -105,6 +113,16 @@ def test_large_unsigned_integers_do_not_wrap_into_the_range(
     raw = np.broadcast_to(contract.low, (2, 30)).astype(np.uint64).astype(kind)
     with pytest.raises(DataError, match=r"^event 0, feature .* is outside"):
         CompiledGraph(contract, graph, folder).evaluate(raw)
+
+
+def test_unsigned_integers_where_a_feature_is_below_zero(tmp_path: Path) -> None:
+    field = {"name": "x", "width": 4, "signed": True, "maximum": -1, "lsb": 1.0, "unit": "none"}
+    kinds = dict.fromkeys(("raw_type", "offset_type", "network_type"), "ap_fixed<6,6>")
+    group = [{"name": "object", "count": 1, "absent": -1, "fields": [field]}]
+    contract = Contract(ContractSpec.model_validate({"collection": "objects", "group": group} | kinds))
+    nodes = Node("in", Input(contract.network_type, (1,)), ()), Node("score", Cast(WIDE), ("in",))
+    with pytest.raises(DataError, match=r"raw value 255 is outside \[-8, -1\]"):
+        CompiledGraph(contract, Graph(nodes), tmp_path).evaluate(np.array([[255]], np.uint8))
 
 
 def test_leaves_of_more_than_32_bits(head: tuple[Contract, Graph], folder: Path) -> None:
@@ -206,7 +224,7 @@ def test_without_a_compiler_numpy_scores_and_it_is_said(
 def test_a_graph_beyond_64_bits_is_refused(head: tuple[Contract, Graph]) -> None:
     nodes = list(head[1].nodes[:-1])
     for number in range(3):
-        nodes.append(fixed.Node(f"more{number}", Square(), (nodes[-1].name,)))
+        nodes.append(Node(f"more{number}", Square(), (nodes[-1].name,)))
     with pytest.raises(UnsupportedError, match=r"^node more1: values in \[.*\] need more .*: cast .* first$"):
         Scorer(head[0], Graph(tuple(nodes)), "cpu").score(np.zeros((0, 30), np.int16))
 

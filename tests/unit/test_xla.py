@@ -21,7 +21,7 @@ import jax
 import numpy as np
 import pytest
 
-from zerobias.contract import Contract, ContractSpec, FixedType
+from zerobias.contract import Contract, FixedType
 from zerobias.errors import DataError, GateError, SpecError, ToolError, UnsupportedError
 from zerobias.fixed import Builder, Cast, Concatenate, Dense, Graph, Input, Interval, Node, Square, shaped
 from zerobias.score import Scorer, device, scorer, stream, xla
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 GRAPHS = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "data" / "random_graphs.py")))
 CHECK = SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "gpu_check.py")))
 SEEDS = ((10, 14), (21, 14))
-random_graph = cache(GRAPHS.random_graph)
+random_graph, plain = cache(GRAPHS.random_graph), GRAPHS.plain_contract
 CPU = jax.devices("cpu")[0]
 
 
@@ -73,15 +73,6 @@ def test_no_product_is_left_to_a_librarys_rounding() -> None:
     assert products
     assert all("precision = [HIGHEST, HIGHEST]" in line for line in products)
     assert "stablehlo.convolution" not in text
-
-
-def plain(width: int, features: int = 2, shift: int = 0) -> Contract:
-    """Unsigned features that reach the network as they are, but for a shift."""
-    kind = f"ap_ufixed<{width},{width}>"
-    fields = [{"name": "x", "width": width, "lsb": 1.0, "unit": "none", "step": 1.0, "shift": [shift]}]
-    group = [{"name": "object", "count": features, "fields": fields}]
-    spec = {"collection": "objects", "raw_type": kind, "offset_type": kind, "network_type": kind}
-    return Contract(ContractSpec.model_validate(spec | {"group": group}))
 
 
 def products(kernel: list[int], bias: int = 0, before: int | None = None) -> tuple[Contract, Graph]:
