@@ -115,13 +115,14 @@ def test_large_unsigned_integers_do_not_wrap_into_the_range(
         CompiledGraph(contract, graph, folder).evaluate(raw)
 
 
-def test_unsigned_integers_where_a_feature_is_below_zero(tmp_path: Path) -> None:
-    field = {"name": "x", "width": 4, "signed": True, "maximum": -1, "lsb": 1.0, "unit": "none"}
-    kinds = dict.fromkeys(("raw_type", "offset_type", "network_type"), "ap_fixed<6,6>")
-    group = [{"name": "object", "count": 1, "absent": -1, "fields": [field]}]
+@pytest.mark.parametrize(("low", "high"), [(-8, -1), (300, 400)])
+def test_a_stored_type_that_holds_no_value_of_a_feature(low: int, high: int, tmp_path: Path) -> None:
+    field = {"name": "x", "width": 10, "signed": True, "minimum": low, "maximum": high, "lsb": 1.0}
+    kinds = dict.fromkeys(("raw_type", "offset_type", "network_type"), "ap_fixed<12,12>")
+    group = [{"name": "object", "count": 1, "absent": low, "fields": [field | {"unit": "none"}]}]
     contract = Contract(ContractSpec.model_validate({"collection": "objects", "group": group} | kinds))
     nodes = Node("in", Input(contract.network_type, (1,)), ()), Node("score", Cast(WIDE), ("in",))
-    with pytest.raises(DataError, match=r"raw value 255 is outside \[-8, -1\]"):
+    with pytest.raises(DataError, match=r"raw value 255 is outside \["):
         CompiledGraph(contract, Graph(nodes), tmp_path).evaluate(np.array([[255]], np.uint8))
 
 
