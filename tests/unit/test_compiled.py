@@ -67,6 +67,15 @@ def test_any_number_of_features(features: int, tmp_path: Path) -> None:
     same(contract, Graph(nodes), "int16", tmp_path)
 
 
+@pytest.mark.parametrize(("width", "weight"), [(20, 3), (8, 70_001)])
+def test_operands_beyond_16_bits_are_no_pairs(width: int, weight: int, tmp_path: Path) -> None:
+    contract = GRAPHS.plain_contract(width)
+    dense = Dense(np.array([[weight], [-weight]]), WIDE, np.array([5]), WIDE)
+    inputs = Node("in", Input(contract.network_type, (2,)), ())
+    nodes = inputs, Node("dense", dense, ("in",)), Node("score", Cast(WIDE), ("dense",))
+    same(contract, Graph(nodes), "int32", tmp_path)
+
+
 def test_intervals_are_integers_of_any_size() -> None:
     """Zeros of a padded border too: int64 ones would overflow."""
     for seed in SEEDS:
