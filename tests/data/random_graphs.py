@@ -261,3 +261,13 @@ def wide_totals() -> tuple[Contract, Graph]:
     builder.add("both", Concatenate(), "shift", "in")
     builder.add("score", Cast(FixedType(22, 20, False)), "both")
     return contract, Graph(tuple(builder.nodes))
+
+
+def rounded_at_the_border() -> tuple[Contract, Graph]:
+    """A value of up to 2**31 - 1 that is rounded to the even above it."""
+    contract, builder, wide = plain_contract(20), Builder(), FixedType(32, 32)
+    builder.add("in", Input(contract.network_type, (2,)))
+    kernel, bias = 2048 * np.eye(2, dtype=np.int64), np.full(2, 2047)
+    builder.add("dense", Dense(kernel, wide, bias, wide), "in")
+    builder.add("score", Cast(FixedType(40, 41, True, "RND_CONV")), "dense")
+    return contract, Graph(tuple(builder.nodes))

@@ -20,6 +20,7 @@ from zerobias.fixed import Cast, Dense, Graph, Input, Node, Op, Square, from_tre
 from zerobias.rtl import process
 from zerobias.score import CompiledGraph, Scorer, compiled
 from zerobias.score.evaluator import admitted
+from zerobias.score.lanes import CppStatements, Lane, Text
 from zerobias.score.source import _RULES, source
 from zerobias.trees import TreeEnsemble
 from zerobias.verify import extreme_events
@@ -65,6 +66,17 @@ def test_any_number_of_features(features: int, tmp_path: Path) -> None:
     contract = GRAPHS.plain_contract(12, features)
     nodes = Node("in", Input(contract.network_type, (features,)), ()), Node("score", Cast(WIDE), ("in",))
     same(contract, Graph(nodes), "int16", tmp_path)
+
+
+def test_rounding_next_to_the_end_of_a_type(tmp_path: Path) -> None:
+    same(*GRAPHS.rounded_at_the_border(), "int32", tmp_path)
+
+
+@pytest.mark.parametrize(("zeros", "drop"), [(0, 0), (3, 2), (3, 3)])
+def test_zeros_are_dropped_without_rounding(zeros: int, drop: int) -> None:
+    code = CppStatements()
+    found = code.round(Lane(Text("x"), 0, 100, zeros), drop, FixedType(20, 20, True, "RND"))
+    assert (found.high, found.zeros, code.lines) == (100, zeros - drop, [])
 
 
 @pytest.mark.parametrize(("width", "weight"), [(20, 3), (8, 70_001)])

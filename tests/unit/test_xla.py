@@ -174,6 +174,10 @@ def test_a_sum_that_is_wider_than_its_values() -> None:
     same(*GRAPHS.wide_totals(), "int32")
 
 
+def test_rounding_next_to_the_end_of_a_type() -> None:
+    same(*GRAPHS.rounded_at_the_border(), "int32")
+
+
 def test_products_of_more_than_32_bits() -> None:
     same(*products([1, 1], 0, 20), "int32")
 
