@@ -177,7 +177,9 @@ class _Growing:
         size = math.prod(shape)
         if self.rng.integers(2):
             self.add(Reshape((size,)))
-        self.add(Gather(self.rng.integers(-1, size, (4, 3, 2))))
+        index = self.rng.integers(-1, size, (4, 3, 2))
+        index[0, 0, 0] = -1
+        self.add(Gather(index))
 
     def grow(self) -> None:
         """A random step from a random node; what became wide is cast first."""
@@ -237,4 +239,35 @@ def sum_of_squares() -> tuple[Contract, Graph]:
     builder.add("square", Square(), "cast")
     builder.add("sum", Sum(), "square")
     builder.add("score", Cast(FixedType(30, 20)), "sum")
+    return contract, Graph(tuple(builder.nodes))
+
+
+def plain_contract(width: int, features: int = 2, shift: int = 0) -> Contract:
+    """Unsigned features that reach the network as they are, but for a shift."""
+    kind = f"ap_ufixed<{width},{width}>"
+    fields = [{"name": "x", "width": width, "lsb": 1.0, "unit": "none", "step": 1.0, "shift": [shift]}]
+    group = [{"name": "object", "count": features, "fields": fields}]
+    spec = {"collection": "objects", "raw_type": kind, "offset_type": kind, "network_type": kind}
+    return Contract(ContractSpec.model_validate(spec | {"group": group}))
+
+
+def wide_totals() -> tuple[Contract, Graph]:
+    """A block normalisation whose values and results fit in 32 bits; their sum does not."""
+    contract, builder, whole = plain_contract(20, 16), Builder(), FixedType(30, 30)
+    builder.add("in", Input(contract.network_type, (16,)))
+    kernel, bias = 500 * np.eye(16, dtype=np.int64), np.zeros(16, np.int64)
+    builder.add("dense", Dense(kernel, whole, bias, whole), "in")
+    builder.add("shift", SumShift(FixedType(3, 1, False)), "dense")
+    builder.add("both", Concatenate(), "shift", "in")
+    builder.add("score", Cast(FixedType(22, 20, False)), "both")
+    return contract, Graph(tuple(builder.nodes))
+
+
+def rounded_at_the_border() -> tuple[Contract, Graph]:
+    """A value of up to 2**31 - 1 that is rounded to the even above it."""
+    contract, builder, wide = plain_contract(20), Builder(), FixedType(32, 32)
+    builder.add("in", Input(contract.network_type, (2,)))
+    kernel, bias = 2048 * np.eye(2, dtype=np.int64), np.full(2, 2047)
+    builder.add("dense", Dense(kernel, wide, bias, wide), "in")
+    builder.add("score", Cast(FixedType(40, 41, True, "RND_CONV")), "dense")
     return contract, Graph(tuple(builder.nodes))

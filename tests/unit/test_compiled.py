@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 
 from zerobias import fixed
-from zerobias.contract import Contract
+from zerobias.contract import Contract, ContractSpec, FixedType
 from zerobias.errors import DataError, GateError, ToolError, UnsupportedError
-from zerobias.fixed import Dense, Graph, Input, Op, Square, shaped
+from zerobias.fixed import Cast, Dense, Graph, Input, Node, Op, Square, from_trees, shaped
 from zerobias.rtl import process
 from zerobias.score import CompiledGraph, Scorer, compiled
 from zerobias.score.evaluator import admitted
+from zerobias.score.lanes import CppStatements, Lane, Text
 from zerobias.score.source import _RULES, source
+from zerobias.trees import TreeEnsemble
 from zerobias.verify import extreme_events
 
 GRAPHS = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "data" / "random_graphs.py")))
@@ -29,6 +31,7 @@ EVERY = {
     kind for kind in map(vars(fixed).get, fixed.__all__) if isinstance(kind, type) and issubclass(kind, Op)
 }
 SEEDS = ((10, 14), (21, 14))
+WIDE = FixedType(30, 30)
 
 
 def same(contract: Contract, graph: Graph, kind: str, folder: Path, events: int = 1000) -> None:
@@ -52,6 +55,37 @@ def test_graphs_of_these_tests_hold_every_operation() -> None:
 @pytest.mark.parametrize(("seed", "kind"), [(SEEDS[0], "int16"), (SEEDS[1], "uint64")])
 def test_random_graphs(seed: tuple[int, int], kind: str, tmp_path: Path) -> None:
     same(*random_graph(*seed), kind, tmp_path)
+
+
+def test_a_sum_that_is_wider_than_its_values(tmp_path: Path) -> None:
+    same(*GRAPHS.wide_totals(), "int32", tmp_path)
+
+
+@pytest.mark.parametrize("features", [1, 7, 9])
+def test_any_number_of_features(features: int, tmp_path: Path) -> None:
+    contract = GRAPHS.plain_contract(12, features)
+    nodes = Node("in", Input(contract.network_type, (features,)), ()), Node("score", Cast(WIDE), ("in",))
+    same(contract, Graph(nodes), "int16", tmp_path)
+
+
+def test_rounding_next_to_the_end_of_a_type(tmp_path: Path) -> None:
+    same(*GRAPHS.rounded_at_the_border(), "int32", tmp_path)
+
+
+@pytest.mark.parametrize(("zeros", "drop"), [(0, 0), (3, 2), (3, 3)])
+def test_zeros_are_dropped_without_rounding(zeros: int, drop: int) -> None:
+    code = CppStatements()
+    found = code.round(Lane(Text("x"), 0, 100, zeros), drop, FixedType(20, 20, True, "RND"))
+    assert (found.high, found.zeros, code.lines) == (100, zeros - drop, [])
+
+
+@pytest.mark.parametrize(("width", "weight"), [(20, 3), (8, 70_001)])
+def test_operands_beyond_16_bits_are_no_pairs(width: int, weight: int, tmp_path: Path) -> None:
+    contract = GRAPHS.plain_contract(width)
+    dense = Dense(np.array([[weight], [-weight]]), WIDE, np.array([5]), WIDE)
+    inputs = Node("in", Input(contract.network_type, (2,)), ())
+    nodes = inputs, Node("dense", dense, ("in",)), Node("score", Cast(WIDE), ("dense",))
+    same(contract, Graph(nodes), "int32", tmp_path)
 
 
 def test_intervals_are_integers_of_any_size() -> None:
@@ -89,6 +123,41 @@ def test_any_number_of_events(count: int, head: tuple[Contract, Graph], folder: 
     np.testing.assert_array_equal(made.evaluate(raw.astype(np.int16).reshape(count, 6, 5)), expected)
     wide = np.repeat(raw.astype(np.int16), 2, axis=1)[:, ::2]
     np.testing.assert_array_equal(made.evaluate(wide), expected)
+
+
+@pytest.mark.parametrize("kind", [">u8", "uint64"])
+def test_large_unsigned_integers_do_not_wrap_into_the_range(
+    kind: str, head: tuple[Contract, Graph], folder: Path
+) -> None:
+    contract, graph = head
+    assert contract.low.min() < 0
+    raw = np.broadcast_to(contract.low, (2, 30)).astype(np.uint64).astype(kind)
+    with pytest.raises(DataError, match=r"^event 0, feature .* is outside"):
+        CompiledGraph(contract, graph, folder).evaluate(raw)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-8, -1), (300, 400)])
+def test_a_stored_type_that_holds_no_value_of_a_feature(low: int, high: int, tmp_path: Path) -> None:
+    field = {"name": "x", "width": 10, "signed": True, "minimum": low, "maximum": high, "lsb": 1.0}
+    kinds = dict.fromkeys(("raw_type", "offset_type", "network_type"), "ap_fixed<12,12>")
+    group = [{"name": "object", "count": 1, "absent": low, "fields": [field | {"unit": "none"}]}]
+    contract = Contract(ContractSpec.model_validate({"collection": "objects", "group": group} | kinds))
+    nodes = Node("in", Input(contract.network_type, (1,)), ()), Node("score", Cast(WIDE), ("in",))
+    with pytest.raises(DataError, match=r"raw value 255 is outside \["):
+        CompiledGraph(contract, Graph(nodes), tmp_path).evaluate(np.array([[255]], np.uint8))
+
+
+def test_leaves_of_more_than_32_bits(head: tuple[Contract, Graph], folder: Path) -> None:
+    contract, kind = head[0], FixedType(40, 8, False)
+    feature = int(np.argmax(contract.box[1] - contract.box[0]))
+    threshold = int(contract.box[0][feature] + contract.box[1][feature]) // 2
+    nodes = np.array([[feature, threshold, 1, 2, 0], [-1, 0, 1, 1, 3], [-1, 0, 2, 2, kind.max_int]]).T
+    trees = TreeEnsemble("trees", 30, kind, np.array([0]), *nodes)
+    raw = extreme_events(contract, corners=10, random=100)
+    graph = from_trees(trees, contract)
+    expected = graph.evaluate(shaped(contract, graph, raw))
+    assert set(expected.tolist()) == {3, kind.max_int}
+    np.testing.assert_array_equal(CompiledGraph(contract, graph, folder).evaluate(raw), expected)
 
 
 def wrong(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
@@ -177,9 +246,9 @@ def test_without_a_compiler_numpy_scores_and_it_is_said(
 def test_a_graph_beyond_64_bits_is_refused(head: tuple[Contract, Graph]) -> None:
     nodes = list(head[1].nodes[:-1])
     for number in range(3):
-        nodes.append(fixed.Node(f"more{number}", Square(), (nodes[-1].name,)))
-    with pytest.raises(UnsupportedError, match=r"^node more1: values in \[.*\] need more than 64 bits$"):
-        source(head[0], Graph(tuple(nodes)), np.dtype(np.int16))
+        nodes.append(Node(f"more{number}", Square(), (nodes[-1].name,)))
+    with pytest.raises(UnsupportedError, match=r"^node more1: values in \[.*\] need more .*: cast .* first$"):
+        Scorer(head[0], Graph(tuple(nodes)), "cpu").score(np.zeros((0, 30), np.int16))
 
 
 def test_a_damaged_library_is_named(head: tuple[Contract, Graph], tmp_path: Path, folder: Path) -> None:

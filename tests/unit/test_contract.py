@@ -70,6 +70,7 @@ def test_shape_and_type_are_checked(bad: np.ndarray) -> None:
         ({"raw_type": "ap_fixed<13,13>"}, "do not fit"),
         ({"raw_type": "ap_fixed<18,13,RND,SAT>"}, "plain"),
         ({"network_type": "ap_fixed<30,6>"}, "24 bits"),
+        ({"offset_type": "ap_fixed<50,9>"}, "36 fractional bits beyond .*, at most 34 are exact"),
     ],
 )
 def test_types_that_lose_information_are_refused(change: dict[str, str], message: str) -> None:

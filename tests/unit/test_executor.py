@@ -380,6 +380,24 @@ def test_no_scheduler_at_the_address(functions: Any, tmp_path: Path, address: st
         run_chunks(functions.draw, specs(1), tmp_path, executor="dask", cluster=address)
 
 
+def test_a_process_ends_although_its_scheduler_is_no_address(tmp_path: Path) -> None:
+    script = (
+        "import chunk_functions, pathlib, sys\n"
+        "from zerobias.executor import run_chunks\n"
+        "out = pathlib.Path(sys.argv[1])\n"
+        "run_chunks(chunk_functions.draw, [{}], out, executor='dask', cluster='nowhere')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(DATA), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "no Dask scheduler answers at nowhere (missing port number" in done.stderr
+
+
 def test_a_scheduler_that_goes_away(tmp_path: Path) -> None:
     # In its own process: Dask's client complains on standard error about the lost connection.
     script = tmp_path / "script.py"

@@ -116,6 +116,13 @@ def test_bits_needed(low: int, high: int, bits: int) -> None:
     assert graph.headroom(graph.intervals(np.array([low]), np.array([high])))[-1].bits_used == bits
 
 
+def test_weights_whose_sizes_add_up_to_more_than_64_bits() -> None:
+    kind, none = FixedType(62, 62), np.zeros(1, np.int64)
+    kernel = np.repeat([[2**61 - 1], [1 - 2**61]], 3, axis=0)
+    found = Dense(kernel, kind, none, kind).evaluate(FixedArray(np.array([[1, 0, 0, 0, 0, 0]]), 0))
+    assert found.value.tolist() == [[2**61 - 1]]
+
+
 def test_dense_beyond_float64_stays_exact() -> None:
     op = Dense(np.array([[2**30 + 1], [1]]), FixedType(40, 40), np.array([0]), FixedType(1, 1))
     found = op.evaluate(FixedArray(np.array([[2**30 + 1, 1]]), 0)).value[0, 0]

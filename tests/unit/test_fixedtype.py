@@ -44,6 +44,15 @@ def test_cast_is_the_definition(kind: FixedType, value: int, frac: int) -> None:
     assert found == cast_exactly(Fraction(value) / Fraction(2) ** frac, kind)
 
 
+@given(kind=TYPES, value=st.integers(-(2**63), 2**63 - 1), drop=st.integers(1, 70))
+def test_every_int64_is_rounded_exactly(kind: FixedType, value: int, drop: int) -> None:
+    """By more bits than it has, too; ties, and where half an LSB more is beyond int64."""
+    halves = value & -(1 << min(drop - 1, 62))
+    for one in (value, halves, -(2**63), 2**63 - 1):
+        found = int(kind.cast(np.array([one]), kind.frac + drop)[0])
+        assert found == cast_exactly(Fraction(one) / Fraction(2) ** (kind.frac + drop), kind)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

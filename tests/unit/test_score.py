@@ -230,6 +230,22 @@ def test_other_weights_are_other_chunks(
     assert attributes(tmp_path / "a.h5")["weights"] != attributes(tmp_path / "b.h5")["weights"]
 
 
+def test_other_events_are_other_chunks(
+    tiny: Model, sample: Path, events: EventSet, here: Run, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        score_files(tiny, [sample], tmp_path / f"{name}.h5", folder=tmp_path / "chunks", run=here)
+        write(sample, events.select(np.arange(len(events))[::-1]))
+    found = [columns(tmp_path / f"{name}.h5")["score"] for name in ("a", "b")]
+    np.testing.assert_array_equal(found[0], found[1][::-1])
+
+
+def test_other_code_makes_other_chunks(tiny: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = chunks.model_key(tiny)
+    monkeypatch.setattr(chunks, "tree_digest", lambda *given: "of other code")
+    assert chunks.model_key(tiny) != key
+
+
 def test_a_model_that_changes_during_the_run(
     shelf_with_tiny: Path, sample: Path, here: Run, tmp_path: Path
 ) -> None:
@@ -274,6 +290,11 @@ def damaged(tmp_path: Path, sample: Path) -> list[Path]:
     return [sample]
 
 
+def the_output(tmp_path: Path, sample: Path) -> list[Path]:
+    (tmp_path / "out.h5").symlink_to(sample)
+    return [sample]
+
+
 def no_collection(tmp_path: Path, sample: Path) -> list[Path]:
     return [FILES.hdf5(tmp_path / "regions", {"CaloRegions": FILES.regions(3)})]
 
@@ -302,6 +323,7 @@ def scores(tmp_path: Path, sample: Path) -> list[Path]:
     [
         (nothing, "nothing.h5"),
         (damaged, "events.h5"),
+        (the_output, "out.h5 is one of the event files: give the scores a file of their own"),
         (no_collection, "lacks objects; it holds regions"),
         (empty, "holds no events: take a file with events"),
         (twice, "events.h5 is given twice: name each file once"),
@@ -322,7 +344,21 @@ def test_bad_files(
     errors = " ".join(result.stderr.split())
     assert "error: " in errors
     assert message in errors
-    assert not (tmp_path / "out.h5").exists()
+    assert not (tmp_path / "out.h5").is_file() or (tmp_path / "out.h5").is_symlink()
+
+
+def test_a_folder_as_output(tiny: Model, sample: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"is a folder: name the file of scores$"):
+        score_files(tiny, [sample], tmp_path)
+
+
+def test_a_full_disk(tiny: Model, sample: Path, here: Run, tmp_path: Path) -> None:
+    """HDF5 alone would end the process in a crash."""
+    (tmp_path / f".out.h5.{os.getpid()}.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: .*/.out.h5."):
+        score_files(tiny, [sample], tmp_path / "out.h5", run=here)
+    assert not list(tmp_path.glob("*out.h5*[!s]"))
+    score_files(tiny, [sample], tmp_path / "out.h5", run=here)
 
 
 def test_no_weights(shelf_with_tiny: Path, sample: Path, tmp_path: Path) -> None:

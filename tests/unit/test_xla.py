@@ -21,9 +21,9 @@ import jax
 import numpy as np
 import pytest
 
-from zerobias.contract import Contract, ContractSpec, FixedType
+from zerobias.contract import Contract, FixedType
 from zerobias.errors import DataError, GateError, SpecError, ToolError, UnsupportedError
-from zerobias.fixed import Builder, Cast, Dense, Graph, Input, Node, Square, shaped
+from zerobias.fixed import Builder, Cast, Concatenate, Dense, Graph, Input, Interval, Node, Square, shaped
 from zerobias.score import Scorer, device, scorer, stream, xla
 from zerobias.score.device import XlaGraph, exported, find_gpu
 from zerobias.score.evaluator import admitted
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 GRAPHS = SimpleNamespace(**runpy.run_path(str(ROOT / "tests" / "data" / "random_graphs.py")))
 CHECK = SimpleNamespace(**runpy.run_path(str(ROOT / "tools" / "gpu_check.py")))
 SEEDS = ((10, 14), (21, 14))
-random_graph = cache(GRAPHS.random_graph)
+random_graph, plain = cache(GRAPHS.random_graph), GRAPHS.plain_contract
 CPU = jax.devices("cpu")[0]
 
 
@@ -75,15 +75,6 @@ def test_no_product_is_left_to_a_librarys_rounding() -> None:
     assert "stablehlo.convolution" not in text
 
 
-def plain(width: int, features: int = 2) -> Contract:
-    """Unsigned features that reach the network as they are."""
-    kind = f"ap_ufixed<{width},{width}>"
-    fields = [{"name": "x", "width": width, "lsb": 1.0, "unit": "none", "step": 1.0}]
-    group = [{"name": "object", "count": features, "fields": fields}]
-    spec = {"collection": "objects", "raw_type": kind, "offset_type": kind, "network_type": kind}
-    return Contract(ContractSpec.model_validate(spec | {"group": group}))
-
-
 def products(kernel: list[int], bias: int = 0, before: int | None = None) -> tuple[Contract, Graph]:
     """A score that is one sum of products; of squares when ``before`` is a width of the inputs."""
     contract, builder = plain(before or 12), Builder()
@@ -117,6 +108,15 @@ def test_the_narrowest_exact_type_is_chosen(case: tuple[Contract, Graph], kind: 
     intervals = graph.intervals(*contract.box)
     assert xla.product_type(op, intervals[name], intervals["dense"]) == kind
     same(contract, graph, "int16")
+
+
+def test_negative_inputs_reach_as_far() -> None:
+    kind, none = FixedType(20, 20), np.zeros(1, np.int64)
+    dense = Dense(np.array([[4096]]), kind, none, kind)
+    inputs = Interval(np.array([-4096], object), np.array([0], object), 0)
+    assert xla.product_type(dense, inputs, dense.interval(inputs)) == "float32"  # multiples of 4096
+    dense = replace(dense, kernel=np.array([[4097]]))
+    assert xla.product_type(dense, inputs, dense.interval(inputs)) == "int32"
 
 
 @pytest.mark.parametrize(("case", "kind"), [(BORDERS[2][0], "float32"), (BORDERS[8][0], "float64")])
@@ -162,6 +162,35 @@ def test_a_score_of_several_values_far_from_zero() -> None:
     same(contract, Graph(tuple(builder.nodes)), "int16")
 
 
+@pytest.mark.parametrize("shift", [-3, -11, 11])
+def test_the_contracts_shift_wraps_in_its_type(shift: int) -> None:
+    contract, builder = plain(12, 2 * abs(shift), shift), Builder()
+    builder.add("in", Input(contract.network_type, (2 * abs(shift),)))
+    builder.add("score", Cast(FixedType(12, 12, False)), "in")
+    same(contract, Graph(tuple(builder.nodes)), "int16")
+
+
+def test_a_sum_that_is_wider_than_its_values() -> None:
+    same(*GRAPHS.wide_totals(), "int32")
+
+
+def test_rounding_next_to_the_end_of_a_type() -> None:
+    same(*GRAPHS.rounded_at_the_border(), "int32")
+
+
+def test_products_of_more_than_32_bits() -> None:
+    same(*products([1, 1], 0, 20), "int32")
+
+
+def test_a_layer_of_zeros_with_an_lsb_above_one() -> None:
+    contract, builder = plain(12), Builder()
+    builder.add("in", Input(contract.network_type, (2,)))
+    kind, none = FixedType(8, 11), np.zeros((2, 1), np.int64)
+    dense = builder.add("dense", Dense(none, kind, none[0], kind), "in")
+    builder.add("score", Cast(FixedType(30, 30)), builder.add("all", Concatenate(), dense, "in"))
+    same(contract, Graph(tuple(builder.nodes)), "int16")
+
+
 def test_a_changed_weight_is_seen(head: tuple[Contract, Graph], monkeypatch: pytest.MonkeyPatch) -> None:
     contract, graph = head
     dense = graph.nodes[1].op
@@ -199,7 +228,7 @@ def test_a_graph_beyond_64_bits_is_refused(head: tuple[Contract, Graph]) -> None
     graph = Graph((*nodes, Node("score", Cast(FixedType(30, 20)), (nodes[-1].name,))))
     with pytest.raises(UnsupportedError) as error:
         XlaGraph(head[0], graph, CPU).evaluate(np.zeros((0, 30), np.int16))
-    assert re.fullmatch(r"node more1: values in \[.*\] need more than 64 bits", str(error.value))
+    assert re.fullmatch(r"node more1: values in \[.*\] need more than 64 bits: cast .*", str(error.value))
 
 
 def scores_on(head: tuple[Contract, Graph], where: Any) -> None:

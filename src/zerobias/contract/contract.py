@@ -20,6 +20,9 @@ from zerobias.errors import DataError, SpecError
 __all__ = ["Contract", "Feature"]
 
 
+_FLOAT64_BITS = 52  # of a raw value, so that its difference with an offset is exact too
+
+
 @dataclass(frozen=True)
 class Feature:
     """One entry of the input vector; ``low`` and ``high`` bound its raw integer."""
@@ -51,6 +54,12 @@ class Contract:
             raise SpecError(f"raw_type {spec.raw_type}: the raw vector is plain, write ap_fixed<W,I>")
         if spec.raw_type.width > 48:
             raise SpecError(f"raw_type {spec.raw_type}: at most 48 bits are exact in Keras")
+        beyond = max(spec.offset_type.frac - spec.raw_type.frac, 0)
+        if spec.raw_type.width + beyond > _FLOAT64_BITS:
+            raise SpecError(
+                f"offset_type {spec.offset_type}: {beyond} fractional bits beyond {spec.raw_type}, at most "
+                f"{_FLOAT64_BITS - spec.raw_type.width} are exact in Keras; take fewer"
+            )
         if spec.network_type.width > 24:
             raise SpecError(
                 f"network_type {spec.network_type}: at most 24 bits are exact in a float32 network"

@@ -111,16 +111,15 @@ class FixedType:
         if self.rounding == "TRN":
             return value >> drop
         if self.rounding == "RND":
-            return (value + (np.int64(1) << (drop - 1))) >> drop
+            return (value >> drop) + (value >> (drop - 1) & 1)
         limit = 2**53
         if value.size and value.min() > -limit and value.max() < limit:
             # Exact in float64, and rint rounds half to even; much faster than the integer form below.
             rounded: IntArray = np.rint(value * 2.0**-drop).astype(np.int64)
             return rounded
-        quotient = value >> drop
-        twice_rest = 2 * (value - (quotient << drop)) - (np.int64(1) << drop)
-        up = (twice_rest > 0) | ((twice_rest == 0) & ((quotient & 1) == 1))
-        rounded = quotient + up
+        halves = value >> (drop - 1)
+        more = value != halves << (drop - 1)
+        rounded = (halves >> 1) + (halves & 1 & (more | (halves >> 1)))
         return rounded
 
     def wrap(self, value: IntArray) -> IntArray:

@@ -87,6 +87,8 @@ def run_dask(chunks: Sequence[Chunk], workers: int, cluster: Any = None) -> Gene
         if cluster is None:
             cluster = stack.enter_context(dask_cluster("local", workers=workers))
         try:
+            if isinstance(cluster, str):  # a client of what is no address never ends, nor does the process
+                distributed.comm.get_address_host_port(cluster)
             client = stack.enter_context(distributed.Client(cluster, set_as_default=False))
         except (OSError, ValueError) as error:
             raise ToolError(

@@ -156,7 +156,10 @@ class Dense(Op):
         bias = self.bias << (frac - self.bias_type.frac)
         # Matrix products run in the narrowest float type that no partial sum can overfill: exact, and fast.
         largest = max(int(x.value.max(initial=0)), -int(x.value.min(initial=0)))
-        reach = largest * int(np.abs(kernel).sum(axis=0).max(initial=0)) + int(np.abs(bias).max(initial=0))
+        sizes = np.abs(kernel).sum(
+            axis=0, dtype=np.float64
+        )  # exact below 2**53, and not wrapped beyond int64
+        reach = largest * int(sizes.max(initial=0)) + int(np.abs(bias).max(initial=0))
         kind = np.float32 if reach < 2**24 else np.float64 if reach < 2**53 else np.int64
         rows = x.value.astype(kind, copy=False).reshape(-1, len(kernel))  # one product, not one a position
         value = rows @ kernel.astype(kind) + bias.astype(kind)
@@ -172,7 +175,7 @@ class Dense(Op):
         high = x.high @ positive + x.low @ negative + bias
         set_bits = int(np.bitwise_or.reduce(kernel, axis=None)) << x.zeros
         set_bits |= int(np.bitwise_or.reduce(bias, axis=None))
-        zeros = (set_bits & -set_bits).bit_length() - 1 if set_bits else frac
+        zeros = (set_bits & -set_bits).bit_length() - 1 if set_bits else max(frac, 0)
         return Interval(low, high, frac, zeros)
 
 

@@ -54,9 +54,9 @@ class Evaluator(ABC):
         """
         raw = np.asarray(collection)
         count = len(self._contract.features)
-        if raw.dtype.kind not in "iu" or raw.ndim < 2 or math.prod(raw.shape[1:]) != count:
-            self._contract.flatten(raw)  # says what is wrong
-        raw = np.ascontiguousarray(raw, self._stored(raw.dtype)).reshape(len(raw), count)
+        if not self._takes(raw.dtype) or raw.ndim < 2 or math.prod(raw.shape[1:]) != count:
+            raw = self._contract.flatten(raw)  # int64, after its check: what wraps would pass the code's own
+        raw = np.ascontiguousarray(raw).reshape(len(raw), count)
         if raw.dtype not in self._made:
             self._made[raw.dtype] = self._checked(raw.dtype)
         scores = self._made[raw.dtype](raw)
@@ -69,13 +69,12 @@ class Evaluator(ABC):
     def _make(self, kind: np.dtype[Any]) -> tuple[Run, str]:
         """The code for raw integers stored as ``kind``, and what to do when it is wrong."""
 
-    def _stored(self, kind: np.dtype[Any]) -> np.dtype[Any]:
-        """Type in which the code reads values stored as ``kind``."""
-        if kind in STORED:
-            held = np.iinfo(kind)
-            if self._contract.low.max() <= held.max and self._contract.high.min() >= held.min:
-                return kind
-        return np.dtype(np.int64)
+    def _takes(self, kind: np.dtype[Any]) -> bool:
+        """Whether the code reads values as ``kind`` stores them, which holds one of every feature."""
+        if kind not in STORED:
+            return False
+        held = np.iinfo(kind)
+        return bool(self._contract.low.max() <= held.max and self._contract.high.min() >= held.min)
 
     def _checked(self, kind: np.dtype[Any]) -> Run:
         run, remedy = self._make(kind)

@@ -22,7 +22,7 @@ def integer_type(low: int, high: int, least: int = 16) -> str:
     for bits, name in _TYPES.items():
         if bits >= least and -(1 << (bits - 1)) <= low and high < 1 << (bits - 1):
             return name
-    raise UnsupportedError(f"values in [{low}, {high}] need more than 64 bits")
+    raise UnsupportedError(f"values in [{low}, {high}] need more than 64 bits: cast their inputs first")
 
 
 def literal(value: int) -> str:

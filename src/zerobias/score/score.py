@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -78,9 +79,13 @@ def score_files(
     file is written. ``run``: where the chunks are made. ``device``: as :class:`Scorer`'s.
 
     Raises ``DataError`` when a file is given twice, is damaged, holds no events, lacks the model's
-    collection or has values outside its contract, and when files with and without weights are mixed, and
-    ``ToolError`` when there is no such device.
+    collection or has values outside its contract, when files with and without weights are mixed, and when
+    ``output`` is a folder or one of the files, and ``ToolError`` when there is no such device.
     """
+    if output.is_dir():
+        raise DataError(f"{output} is a folder: name the file of scores")
+    if output.resolve() in [path.resolve() for path in files]:
+        raise DataError(f"{output} is one of the event files: give the scores a file of their own")
     found = [chunks(path, _EVENTS, [model.contract.spec.collection]) for path in files]
     twice = {path for path in files if [p.resolve() for p in files].count(path.resolve()) > 1}
     if twice:
@@ -126,7 +131,11 @@ def _merge(model: Model, files: tuple[ScoredFile, ...], paths: Sequence[Path], o
     names: list[str] = []
     done = 0
     # As event files: the oldest format keeps no times, so that the same scores are the same bytes.
-    with replacing(output) as temporary, h5py.File(temporary, "w", libver="earliest") as file:
+    with (
+        replacing(output) as temporary,
+        _Failing(temporary, "w+") as raw,
+        h5py.File(raw, "w", libver="earliest") as file,
+    ):
         for part, index, row in _parts(files, paths):
             names += [name for name in part["process_names"].tolist() if name not in names]
             place = np.array([names.index(name) for name in part["process_names"].tolist()], np.uint8)
@@ -146,6 +155,7 @@ def _merge(model: Model, files: tuple[ScoredFile, ...], paths: Sequence[Path], o
                         track_times=False,
                     )
                 file[name][done : done + len(part["score"])] = part[name]
+            raw.check()
             done += len(part["score"])
             score_type = str(part["score_type"])
         result = Scored(
@@ -159,6 +169,36 @@ def _merge(model: Model, files: tuple[ScoredFile, ...], paths: Sequence[Path], o
         for name, value in asdict(result).items():
             file.attrs[name] = value if isinstance(value, str) else json.dumps(value)
     return result
+
+
+class _Failing(io.FileIO):
+    """A file that goes on after a failed write, on a full disk, until it is closed: then it says so.
+
+    HDF5 can neither close nor forget a file it could not write, and ends with the process in a crash.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        try:
+            while self.failure is None and rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = OSError(error.errno, error.strerror, self.name)
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        return (size or 0) if self.failure else super().truncate(size)
+
+    def check(self) -> None:
+        """Raise what went wrong."""
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        super().close()
+        self.check()
 
 
 def _parts(

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 from numpy.typing import NDArray
 
 from zerobias.contract import Contract, IntArray
-from zerobias.errors import SpecError, ToolError, UnsupportedError
+from zerobias.errors import SpecError, ToolError
 from zerobias.fixed import Graph, shaped
 from zerobias.score.compiled import CompiledGraph
 from zerobias.score.evaluator import Evaluator
@@ -46,12 +46,13 @@ class Scorer:
     def score(self, collection: NDArray[Any]) -> IntArray:
         """Score integers (events, *score_shape) of the contract's collection.
 
-        Raises ``DataError``; with device ``gpu`` also ``ToolError`` and ``UnsupportedError``.
+        Raises ``DataError`` and ``UnsupportedError`` as :meth:`Evaluator.evaluate`, NumPy's integers being of
+        64 bits too; with device ``gpu`` also ``ToolError``.
         """
         while self._ways:
             try:
                 return self._ways[0].evaluate(collection)
-            except (ToolError, UnsupportedError) as error:
+            except ToolError as error:
                 if self._device == "gpu":
                     raise
                 del self._ways[0]

@@ -93,14 +93,14 @@ def source(contract: Contract, graph: Graph, raw: np.dtype[Any]) -> str:
     for node in graph:
         interval = intervals[node.name]
         written.body.append(f"    // {node.name}")
-        if isinstance(node.op, Input):
-            rows[node.name] = _scaled(written, contract, interval)
-            continue
         rule = _RULES.get(type(node.op))
-        if rule is None:
+        if rule is None and not isinstance(node.op, Input):
             raise UnsupportedError(f"node {node.name}: {type(node.op).__name__} is not compiled")
         try:
-            rows[node.name] = rule(written, node.op, [rows[name] for name in node.inputs], interval)
+            if rule is None:
+                rows[node.name] = _scaled(written, contract, interval)
+            else:
+                rows[node.name] = rule(written, node.op, [rows[name] for name in node.inputs], interval)
         except UnsupportedError as error:
             raise UnsupportedError(f"node {node.name}: {error}") from None
     output = rows[graph.output]
@@ -224,9 +224,11 @@ def _table(written: _Source, op: Table, inputs: list[Rows], interval: Interval) 
 def _leaves(written: _Source, op: Trees, inputs: list[Rows], interval: Interval) -> Rows:
     """Each tree walked down from its root; a leaf goes on to itself, so all trees take the same steps."""
     trees, out = op.ensemble, written.rows(interval)
-    arrays = trees.root, np.maximum(trees.feature, 0), trees.threshold, trees.left, trees.right, trees.value
-    names = ", ".join(written.constant(array) for array in arrays)
-    written.body.append(f"    leaves(r.{inputs[0].name}, {names}, {trees.depth}, {out.size}, r.{out.name});")
+    arrays = trees.root, np.maximum(trees.feature, 0), trees.threshold, trees.left, trees.right
+    names = [written.constant(array) for array in arrays]
+    names.append(written.constant(trees.value, integer_type(int(trees.value.min()), int(trees.value.max()))))
+    call = f"leaves(r.{inputs[0].name}, {', '.join(names)}, {trees.depth}, {out.size}, r.{out.name});"
+    written.body.append(f"    {call}")
     return out
 
 
