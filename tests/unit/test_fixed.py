@@ -26,8 +26,10 @@ from zerobias.fixed import (
     Square,
     Sum,
     from_keras,
+    graph_of,
     quantiser_type,
 )
+from zerobias.nn import bits
 from zerobias.zoo import Model
 
 
@@ -207,6 +209,18 @@ def test_unquantised_bias_is_refused(tiny: Model) -> None:
     network = keras.Model(inputs, layer(inputs))
     with pytest.raises(UnsupportedError, match="layer loose: the bias has no quantiser"):
         from_keras(network, tiny.contract)
+
+
+def test_values_beyond_64_bits_are_refused(tiny: Model) -> None:
+    quantiser = {"kernel_quantizer": bits("ap_fixed<24,12>"), "use_bias": False}
+    x = inputs = keras.Input((57,))
+    for number in range(3):
+        x = qkeras.QDense(2, name=f"wide{number}", **quantiser)(x)
+    network = keras.Model(inputs, qkeras.QActivation(bits("ap_fixed<16,8>"), name="score")(x))
+    for layer in network.layers[1:-1]:
+        layer.set_weights([np.full(w.shape, 2000.0) for w in layer.get_weights()])
+    with pytest.raises(UnsupportedError, match=r"node wide2: values in \[-\d+, \d+\] need more than 64 bits"):
+        graph_of(network, tiny.contract)
 
 
 def test_wrong_input_size_is_refused(tiny: Model) -> None:

@@ -41,10 +41,18 @@ def handles(*layer_classes: str) -> Callable[[Handler], Handler]:
 
 
 def graph_of(network: keras.Model | TreeEnsemble, contract: Contract) -> Graph:
-    """Fixed-point graph of a quantised network, Keras model or tree ensemble, by its front end."""
-    if isinstance(network, TreeEnsemble):
-        return from_trees(network, contract)
-    return from_keras(network, contract)
+    """Fixed-point graph of a quantised network, Keras model or tree ensemble, by its front end.
+
+    Raises ``UnsupportedError`` as the front ends do, and for a node whose values need more than 64 bits.
+    """
+    graph = (from_trees if isinstance(network, TreeEnsemble) else from_keras)(network, contract)
+    for name, interval in graph.intervals(*contract.box).items():
+        low, high = interval.bounds
+        if not -(1 << 63) <= low <= high < 1 << 63:
+            raise UnsupportedError(
+                f"node {name}: values in [{low}, {high}] need more than 64 bits: cast its inputs to fewer"
+            )
+    return graph
 
 
 def from_keras(model: keras.Model, contract: Contract) -> Graph:
