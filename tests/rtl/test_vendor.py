@@ -60,6 +60,7 @@ def build(tmp_path: Path) -> Path:
     (tmp_path / "build" / "hls" / "project.tcl").write_text(
         'set project_name "toy_top"\nset backend "vitis"\n'
     )
+    (tmp_path / "build" / "stages").mkdir()
     return tmp_path / "build"
 
 

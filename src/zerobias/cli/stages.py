@@ -21,6 +21,8 @@ _TEMPORARY = re.compile(r"\..+\.([a-z0-9_]{8}|tmp)")
 """Names that ``tempfile`` and ``zerobias.files.replacing`` give."""
 _BESIDE = {"pareto", "vectors"}
 """What is written into a model's folder without owning it."""
+_OWN = {".lock", "stages"}
+"""By which a build's folder is known; copies may lack the first, whose name begins with a dot."""
 
 
 @contextmanager
@@ -31,10 +33,10 @@ def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     Raises ``DataError`` when there are files in ``folder`` that are of no build: one replaces what it finds.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    others = sorted({path.name for path in folder.iterdir()} - _BESIDE)
-    if others and ".lock" not in others:
+    others = {path.name for path in folder.iterdir()} - _BESIDE
+    if others and not others & _OWN:
         raise DataError(
-            f"{folder} holds {others[0]} and is no build folder: name another one with --build, a build "
+            f"{folder} holds {min(others)} and is no build folder: name another one with --build, a build "
             "replaces what it finds"
         )
     with (folder / ".lock").open("w") as lock:

@@ -46,8 +46,8 @@ class Scorer:
     def score(self, collection: NDArray[Any]) -> IntArray:
         """Score integers (events, *score_shape) of the contract's collection.
 
-        Raises ``DataError`` and ``UnsupportedError`` as :meth:`Evaluator.evaluate`, NumPy's integers being of
-        64 bits too; with device ``gpu`` also ``ToolError``.
+        Raises ``DataError`` for values outside the contract, ``UnsupportedError`` for a graph that needs more
+        than 64 bits, which NumPy has not either; with device ``gpu`` also ``ToolError``.
         """
         while self._ways:
             try:
