@@ -29,9 +29,14 @@ def run(*words: object) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_write_only(folder: Path, small_sample: Path, tmp_path: Path) -> None:
-    words = "emulator", "tiny", "--models", folder, "--build", tmp_path, "--sample", small_sample
-    code, out, _ = run(*words, "--write-only", "--json")
+@pytest.fixture
+def words(folder: Path, small_sample: Path, tmp_path: Path) -> tuple[object, ...]:
+    where = "--models", folder, "--build", tmp_path, "--sample", small_sample
+    return "emulator", "tiny", *where, "--write-only"
+
+
+def test_write_only(words: tuple[object, ...], tmp_path: Path) -> None:
+    code, out, _ = run(*words, "--json")
     assert code == 0
     document = json.loads(out)
     package = tmp_path / "tiny" / "emulator"
@@ -44,55 +49,40 @@ def test_write_only(folder: Path, small_sample: Path, tmp_path: Path) -> None:
     assert points[0]["score"] < points[1]["score"]
     assert points[0]["sample"] == "small.h5, zero bias of the test split"
     before = tree_digest(package)
-    code, out, _ = run(*words, "--write-only")
+    code, out, _ = run(*words)
     assert code == 0
     assert "not built: run `make check install` there" in out
     assert tree_digest(package) == before
 
 
-def test_folder_of_something_else_is_kept(folder: Path, small_sample: Path, tmp_path: Path) -> None:
+def test_folder_of_something_else_is_kept(words: tuple[object, ...], tmp_path: Path) -> None:
     """A repository called like the model, in the folder that is named for builds."""
     own = tmp_path / "tiny"
     for name in (".git/HEAD", "emulator/thesis.tex"):
         (own / name).parent.mkdir(parents=True)
         (own / name).write_text("all of it")
     before = tree_digest(own)
-    words = (
-        "emulator",
-        "tiny",
-        "--models",
-        folder,
-        "--build",
-        tmp_path,
-        "--sample",
-        small_sample,
-        "--write-only",
-    )
     code, out, err = run(*words)
     assert (code, out) == (2, "")
     assert f"{own} holds .git and is no build folder: name another one with --build" in " ".join(err.split())
     assert tree_digest(own) == before
 
 
-def test_only_temporary_files_are_cleared_away(folder: Path, small_sample: Path, tmp_path: Path) -> None:
+def test_only_temporary_files_are_cleared_away(words: tuple[object, ...], tmp_path: Path) -> None:
     own = tmp_path / "tiny"
-    (own / "vectors").mkdir(parents=True)
-    words = (
-        "emulator",
-        "tiny",
-        "--models",
-        folder,
-        "--build",
-        tmp_path,
-        "--sample",
-        small_sample,
-        "--write-only",
-    )
+    for name in ("stages", "vectors"):  # as in a copy without hidden files
+        (own / name).mkdir(parents=True)
     assert run(*words)[0] == 0
     for name in (".emulator.a1b2c3d4", ".report.json.4711.tmp", ".gitignore"):
         (own / name).write_text("")
     assert run(*words)[0] == 0
-    assert sorted(path.name for path in own.iterdir()) == [".gitignore", ".lock", "emulator", "vectors"]
+    assert sorted(path.name for path in own.iterdir()) == [
+        ".gitignore",
+        ".lock",
+        "emulator",
+        "stages",
+        "vectors",
+    ]
 
 
 def test_missing_compiler(
