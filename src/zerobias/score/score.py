@@ -84,10 +84,11 @@ def score_files(
     """
     if output.is_dir():
         raise DataError(f"{output} is a folder: name the file of scores")
-    if output.resolve() in [path.resolve() for path in files]:
+    places = [path.resolve() for path in files]
+    if output.resolve() in places:
         raise DataError(f"{output} is one of the event files: give the scores a file of their own")
     found = [chunks(path, _EVENTS, [model.contract.spec.collection]) for path in files]
-    twice = {path for path in files if [p.resolve() for p in files].count(path.resolve()) > 1}
+    twice = {path for path, place in zip(files, places, strict=True) if places.count(place) > 1}
     if twice:
         raise DataError(f"{min(twice)} is given twice: name each file once")
     if len({file.layout == _OWN for file in found}) > 1:
